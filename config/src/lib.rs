@@ -1,1 +1,15 @@
-//! Being written.
+//! The gateway's configuration: documents as they are written ([`document`]), checked ([`structure`], validation), compiled into one
+//! immutable [`Snapshot`] ([`load()`]) and watched for changes ([`Watcher`]).
+//!
+//! Every finding names file, line and column, and all findings are reported at once; see `docs/decisions/0003-config-errors.md`.
+
+#![deny(missing_docs)]
+
+pub mod diagnostic;
+pub mod document;
+pub mod secret;
+pub mod snapshot;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
+pub use secret::{NoSecrets, Secret, SecretSource, SecretText};
+pub use snapshot::*;

@@ -16,11 +16,11 @@ pub async fn list(session: &mut ServerSession, table: &Table, request_id: &str) 
     Ok(())
 }
 
-/// `GET …/models/{name}`. One that the caller may not query looks like one that is not there.
+/// `GET …/models/{name}`.
 pub async fn one(session: &mut ServerSession, table: &Table, name: &str, request_id: &str) -> Result<(), Refusal> {
     let principal = authenticate(session, table)?;
-    let hidden = table.endpoint(name).ok().filter(|endpoint| !endpoint.grants.may_query(&principal)).is_some();
-    let endpoint = if hidden { table.endpoint("")? } else { table.endpoint(name)? };
+    let endpoint = table.endpoint(name)?;
+    endpoint.authorise(&principal)?;
     write(session, &entry(endpoint), request_id).await;
     Ok(())
 }

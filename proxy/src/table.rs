@@ -116,6 +116,17 @@ impl Endpoint {
         }
     }
 
+    /// Whether a principal may send requests to it.
+    pub fn authorise(&self, principal: &Principal) -> Result<(), Refusal> {
+        if self.grants.may_query(principal) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Reason::PermissionDenied,
+            format!("{} may not query endpoint {}; ask its owner for CAN_QUERY", principal.name, self.name),
+        ))
+    }
+
     /// The entity that is to answer: the one asked for, else one by weight among those that are ready.
     pub fn choose(&self, asked: Option<&str>) -> Result<&Arc<Entity>, Refusal> {
         if let Some(name) = asked {
@@ -161,7 +172,7 @@ fn not_ready(name: &str) -> Refusal {
 }
 
 fn grants(plan: &EndpointPlan) -> Grants {
-    if plan.document.permissions.is_none() {
+    if plan.permissions.is_empty() {
         return Grants::Everyone;
     }
     let grant = |permission: &weirgate_config::snapshot::Permission| {

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 use weirgate_config::snapshot::{PrincipalKind as PlanKind, Snapshot};
 use weirgate_control::tokens::TokenStore;
 use weirgate_policy::identity::{Credential, Directory, Principal, PrincipalKind, hash_token};
 
 use crate::error::ProxyError;
 use crate::registry::Registries;
+use crate::resolver;
 use crate::table::Table;
 use crate::upstream::wire::Wire;
 
@@ -29,8 +29,6 @@ pub struct Live {
     pub in_flight: AtomicUsize,
     /// Once set, answers ask clients to open another connection.
     pub draining: AtomicBool,
-    /// Wakes the resolver after a reload.
-    pub addresses_changed: Notify,
     sources: Mutex<Sources>,
     config_error: ArcSwap<Option<String>>,
 }
@@ -55,6 +53,7 @@ impl Live {
         let sources = Sources { snapshot, tokens, admin_token: admin_token.map(|token| hash_token(token.as_bytes())) };
         let table = Table::compile(&sources.snapshot, sources.directory()?, &shared);
         shared.metrics.generation.set(generation(&table));
+        resolver::resolve_new(&shared);
         Ok(Live {
             table: ArcSwap::from_pointee(table),
             shared,
@@ -62,7 +61,6 @@ impl Live {
             bodies: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            addresses_changed: Notify::new(),
             sources: Mutex::new(sources),
             config_error: ArcSwap::default(),
         })
@@ -96,6 +94,11 @@ impl Live {
         self.config_error.load().as_ref().clone()
     }
 
+    /// The file that `weirgate token create` replaces.
+    pub fn token_file(&self) -> std::path::PathBuf {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).tokens.path()
+    }
+
     /// Reads the tokens of `state/` again.
     pub fn reload_tokens(&self) {
         self.publish(&self.sources.lock().unwrap_or_else(PoisonError::into_inner));
@@ -113,8 +116,8 @@ impl Live {
         self.shared.metrics.generation.set(generation(&table));
         self.shared.engines.keep_only(&table.engines());
         self.shared.keep_addresses(|address| table.uses(address));
+        resolver::resolve_new(&self.shared);
         self.table.store(Arc::new(table));
-        self.addresses_changed.notify_one();
     }
 }
 

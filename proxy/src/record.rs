@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quanta::Instant;
 use weirgate_policy::reason::Reason;
-use weirgate_translate::usage::Usage;
+use weirgate_translate::Usage;
 
 use crate::metrics::EntityMetrics;
 
@@ -51,7 +51,9 @@ impl Drop for Record {
         self.metrics.latency.observe(self.started.elapsed().as_secs_f64());
         self.metrics.count(self.outcome);
         if let Some(usage) = &self.usage {
-            for (counter, tokens) in self.metrics.tokens.iter().zip(usage.classes()) {
+            let Usage { fresh_input, cache_read, cache_write, reasoning, output } = *usage;
+            let classes = [fresh_input, cache_read, cache_write, reasoning, output];
+            for (counter, tokens) in self.metrics.tokens.iter().zip(classes) {
                 counter.inc_by(tokens);
             }
         }

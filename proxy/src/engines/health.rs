@@ -57,7 +57,7 @@ pub(super) async fn watch(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) 
         }
         tokio::select! {
             _ = sleep(if engine.is_ready() && failures == 0 { WHILE_READY } else { WHILE_STARTING }) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = super::stopped(&mut stop) => return,
         }
     }
 }
@@ -75,7 +75,7 @@ async fn ask(engine: &Engine, client: &Client) -> Result<(), String> {
     let models: Models =
         serde_json::from_slice(&get(engine, client, "v1/models").await?).map_err(|e| format!("/v1/models: {e}"))?;
     let wanted = engine.served_name();
-    if !models.data.iter().any(|model| *model.id == **wanted) {
+    if !models.data.iter().any(|model| model.id == *wanted) {
         // A server with one model serves that one, whatever it calls it.
         match models.data.as_slice() {
             [only] => engine.served_name.store(Arc::new(only.id.as_str().into())),

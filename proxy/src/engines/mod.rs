@@ -203,7 +203,7 @@ impl Engines {
             started = all;
             tokio::select! {
                 _ = self.changed.notified() => {}
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                () = stopped(&mut shutdown) => break,
             }
             while tasks.try_join_next().is_some() {}
         }
@@ -233,4 +233,9 @@ fn start(engine: &Arc<Engine>, tasks: &mut tokio::task::JoinSet<()>) {
     if let Some(launch) = engine.launch.clone() {
         tasks.spawn(supervise::run(engine.clone(), launch, engine.stop.subscribe()));
     }
+}
+
+/// Resolves when the sender says stop, or is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }

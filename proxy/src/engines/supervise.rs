@@ -33,7 +33,7 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
                         Ok(status) => log::error!("engine {} ended: {status}", engine.label),
                         Err(e) => log::error!("engine {} cannot be waited for: {e}", engine.label),
                     },
-                    _ = stop.wait_for(|stop| *stop) => {
+                    () = super::stopped(&mut stop) => {
                         terminate(child).await;
                         let _ = std::fs::remove_file(&launch.socket);
                         return;
@@ -52,7 +52,7 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
         }
         tokio::select! {
             _ = sleep(wait) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = super::stopped(&mut stop) => return,
         }
         wait = (wait * 2).min(LONGEST_WAIT);
         engine.restarts.fetch_add(1, Ordering::Relaxed);

@@ -90,14 +90,13 @@ pub fn error_code(status: u16) -> &'static str {
     }
 }
 
-/// The `message` of a provider error on the Databricks doors: JSON *text* that quotes the provider's body (contract
-/// §8.7), cleaned and bounded as in [`ProviderError`].
-pub fn quoted(provider: &str, body: &[u8], secrets: &Secrets) -> String {
+/// A provider's error body to be quoted (contract §8.7): its JSON, or its text, cleaned and bounded as in
+/// [`ProviderError`].
+pub fn masked(body: &[u8], secrets: &Secrets) -> Value {
     let cut = body.get(..MAX_BODY).unwrap_or(body);
     let text = String::from_utf8_lossy(cut);
     let text = mask::clean(&text, secrets);
-    let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(cap(&squeeze(&text), MAX_MESSAGE)));
-    json!({ "external_model_provider": provider, "external_model_error": body }).to_string()
+    serde_json::from_str(&text).unwrap_or_else(|_| Value::from(cap(&squeeze(&text), MAX_MESSAGE)))
 }
 
 /// An answer that is not what the provider's schema says. To a client it is a 502.

@@ -8,7 +8,10 @@
 pub mod diagnostic;
 pub mod document;
 pub mod secret;
+pub mod schema;
 pub mod snapshot;
+pub mod structure;
+pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
 pub use secret::{NoSecrets, Secret, SecretSource, SecretText};

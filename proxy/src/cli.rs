@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use weirgate_config::{NoSecrets, document::parse_duration, schema};
+use weirgate_config::{NoSecrets, schema};
 use weirgate_control::tokens::TokenStore;
 
 use crate::error::ProxyError;
@@ -134,5 +134,36 @@ fn print_schemas(folder: Option<&Path>) -> Result<ExitCode, ProxyError> {
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "give a number with a unit, such as 30d, 12h or 90s".to_owned())
+    let seconds = |(digits, unit): (&str, &str)| {
+        let factor = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        digits.parse::<u64>().ok()?.checked_mul(factor).filter(|seconds| *seconds > 0)
+    };
+    let parsed = text.len().checked_sub(1).and_then(|end| text.split_at_checked(end)).and_then(seconds);
+    parsed.map(Duration::from_secs).ok_or_else(|| "give a number with a unit, such as 30d, 12h or 90s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lifetimes() {
+        assert_eq!(lifetime("30d").unwrap().as_secs(), 2_592_000);
+        assert_eq!(lifetime("90s").unwrap().as_secs(), 90);
+        for wrong in ["", "d", "0d", "30", "-1d", "3w", "99999999999999999999d", "9é"] {
+            assert!(lifetime(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -37,9 +37,6 @@ pub enum ProxyError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Something on the command line.
-    #[error("{0}")]
-    Usage(String),
     /// Anything else the system refused.
     #[error("{what}: {source}")]
     Io {

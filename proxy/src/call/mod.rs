@@ -39,12 +39,12 @@ pub async fn serve(
         Err(refusal) => return refuse_early(session, live, door, &refusal, request_id).await,
     };
     let routed = route(table, &wanted, &admitted);
-    let (ask, endpoint, entity) = match routed {
+    let (ask, entity) = match routed {
         Ok(routed) => routed,
         Err(refusal) => return refuse_early(session, live, door, &refusal, request_id).await,
     };
     let record = Record::begin(entity.metrics.clone(), started);
-    let call = Call { live, door, request_id, endpoint, entity, ask };
+    let call = Call { live, door, request_id, entity, ask };
     call.forward(session, record).await;
 }
 
@@ -86,7 +86,7 @@ fn route<'a>(
     table: &'a Table,
     wanted: &CallRoute<'_>,
     admitted: &'a Admitted<'_>,
-) -> Result<(Ask<'a>, &'a Endpoint, &'a Arc<Entity>), Refusal> {
+) -> Result<(Ask<'a>, &'a Arc<Entity>), Refusal> {
     let bytes = &admitted.body.bytes;
     let (ask, endpoint) = match (&wanted.endpoint, wanted.task) {
         (Some(name), _) => {
@@ -111,7 +111,7 @@ fn route<'a>(
         }
     };
     let entity = endpoint.choose(wanted.entity.as_deref())?;
-    Ok((ask, endpoint, entity))
+    Ok((ask, entity))
 }
 
 fn no_task(endpoint: &Endpoint) -> Refusal {
@@ -155,7 +155,6 @@ struct Call<'a> {
     live: &'a Live,
     door: Door,
     request_id: &'a str,
-    endpoint: &'a Endpoint,
     entity: &'a Arc<Entity>,
     ask: Ask<'a>,
 }

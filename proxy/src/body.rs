@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use pingora_core::ErrorType;
 use pingora_core::protocols::http::ServerSession;
 use pingora_timeout::timeout;
 use weirgate_config::snapshot::Limits;
@@ -14,6 +15,8 @@ use crate::live::Live;
 
 /// Room made at once for a body of known length; a liar's length costs no more than this.
 const FIRST_ROOM: u64 = 1 << 20;
+/// A client that keeps within the gap between reads still has to finish within this many gaps (slow-loris).
+const MOST_GAPS: u32 = 10;
 /// After an early refusal, what is read and thrown away so that the client gets to see the answer before the
 /// connection ends (a close with unread data would reset it).
 const LINGER_BYTES: usize = 64 << 20;
@@ -70,13 +73,18 @@ pub async fn read<'a>(session: &mut ServerSession, live: &'a Live, limits: &Limi
     let mut room = Room { held: &live.bodies, taken: 0, most: limits.bodies_in_flight };
     room.grow(promised.unwrap_or(0))?;
     go_on(session).await?;
+    session.set_read_timeout(Some(limits.body_timeout));
     let read = read_capped(session, limits.body, promised, &mut room);
-    match timeout(limits.body_timeout, read).await {
+    match timeout(limits.body_timeout * MOST_GAPS, read).await {
         Ok(Ok(Some(bytes))) => Ok(Body { bytes, _room: room }),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(refusal)) => Err(refusal),
-        Err(_) => Err(Refusal::new(Reason::BodyTimeout, "the request body did not come in time")),
+        Err(_) => Err(late()),
     }
+}
+
+fn late() -> Refusal {
+    Refusal::new(Reason::BodyTimeout, "the request body did not come in time")
 }
 
 /// Reads and drops what is left of a refused request's body, within bounds.
@@ -119,10 +127,10 @@ async fn read_capped(
 }
 
 async fn next(session: &mut ServerSession) -> Result<Option<Bytes>, Refusal> {
-    session
-        .read_request_body()
-        .await
-        .map_err(|e| Refusal::new(Reason::ClientGone, format!("the request body ended early: {}", e.etype().as_str())))
+    session.read_request_body().await.map_err(|e| match e.etype() {
+        ErrorType::ReadTimedout => late(),
+        other => Refusal::new(Reason::ClientGone, format!("the request body ended early: {}", other.as_str())),
+    })
 }
 
 fn promised_length(session: &ServerSession) -> Result<Option<u64>, Refusal> {
@@ -135,6 +143,10 @@ async fn go_on(session: &mut ServerSession) -> Result<(), Refusal> {
     let Some(expect) = session.get_header("expect") else { return Ok(()) };
     if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") {
         return Err(Refusal::new(Reason::ExpectationFailed, "the only expectation that is met is 100-continue"));
+    }
+    if session.is_http2() {
+        // There the body comes anyway, and Pingora would take the 100 for the answer.
+        return Ok(());
     }
     session
         .write_continue_response()

@@ -30,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Pingora logs every client that hangs up as an error; operators count those in metrics instead.
-    let default = "warn,weirgate=info,pingora_core=error,pingora_core::services::listening=off";
+    let default = "warn,weirgate=info,pingora_core=error,pingora_core::apps=off,pingora_core::protocols=off";
     env_logger::Builder::from_env(env_logger::Env::new().filter_or("WEIRGATE_LOG", default)).init();
     match cli::run() {
         Ok(code) => code,

@@ -151,6 +151,10 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
+        self.0
+    }
+
     /// How many of them are errors.
     pub fn errors(&self) -> usize {
         self.0.iter().filter(|d| d.severity == Severity::Error).count()

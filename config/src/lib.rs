@@ -5,14 +5,19 @@
 
 #![deny(missing_docs)]
 
+pub mod address;
+pub mod compile;
 pub mod diagnostic;
 pub mod document;
 pub mod secret;
+mod inputs;
+mod load;
 pub mod schema;
 pub mod snapshot;
 pub mod structure;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
+pub use load::load;
 pub use secret::{NoSecrets, Secret, SecretSource, SecretText};
 pub use snapshot::*;

@@ -113,8 +113,11 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 /// Looks references up.
-pub(crate) struct Resolver<'a> {
+#[derive(Clone, Copy)]
+pub struct Resolver<'a> {
+    /// The config folder, which `{{file/PATH}}` is relative to.
     pub folder: &'a Path,
+    /// The store behind `{{secrets/scope/key}}`.
     pub store: &'a dyn SecretSource,
 }
 

@@ -69,8 +69,11 @@ impl Document {
         let mut document = Self { value: Value::Null, problems: Vec::new(), places: HashMap::new() };
         document.value = match root {
             Some(node) => document.take(node, Pointer::root(), None),
-            None => Value::Object(Map::new()),
+            None => Value::Null,
         };
+        if document.value.is_null() {
+            document.value = Value::Object(Map::new());
+        }
         Ok(document)
     }
 

@@ -91,7 +91,7 @@ def admin_token() -> str:
     file = RUN / "admin-token"
     if not file.exists():
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(secrets.token_urlsafe(32))
+            out.write(f"wg-{secrets.token_urlsafe(32)}")
     return file.read_text().strip()
 
 

@@ -26,7 +26,7 @@ cargo build --locked -p weirgate-proxy -p weirgate-inference
 say "Rust tests"
 step cargo cargo test --workspace --locked --no-fail-fast
 say "End to end tests"
-step pytest .venv/bin/python -m pytest tests -q
+step pytest .venv/bin/python -m pytest tests
 
 say "Summary"
 grep -E '^(test result:|error: test failed|     Running|   Doc-tests)' "$logs/cargo" || true

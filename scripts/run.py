@@ -27,7 +27,7 @@ CONFIG = RUN / "config"
 LOG = RUN / "weirgate.log"
 DEMO_CHAT_MODEL = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
 READY_WITHIN = 180.0
-STOP_WITHIN = 30.0
+STOP_WITHIN = 15.0
 
 
 class Stop(Exception):

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,19 +22,15 @@ def allowed(expression: str, allow: set[str]) -> bool:
     """
     tokens = re.findall(r"[()]|[^\s()]+", expression.replace("/", " OR "))
 
-    def alternatives() -> bool:
-        met = conjunction()
-        while tokens and tokens[0] == "OR":
+    def joined(operator: str, operand: Callable[[], bool], together: Callable[[list[bool]], bool]) -> bool:
+        met = [operand()]
+        while tokens and tokens[0] == operator:
             tokens.pop(0)
-            met = conjunction() or met
-        return met
+            met.append(operand())
+        return together(met)
 
-    def conjunction() -> bool:
-        met = licence()
-        while tokens and tokens[0] == "AND":
-            tokens.pop(0)
-            met = licence() and met
-        return met
+    def alternatives() -> bool:
+        return joined("OR", lambda: joined("AND", licence, all), any)
 
     def licence() -> bool:
         name = tokens.pop(0)

@@ -38,13 +38,15 @@ lacking_for() {
     for job in "$@"; do lacking "$job"; done | sort -u | paste -sd ' ' -
 }
 
-install_rust_hint="Rust 1.$rust_wanted or newer is needed: install it as https://rustup.rs says, then run this again"
+rust_hint="Rust 1.$rust_wanted or newer is needed: install it as https://rustup.rs says, then run this again"
 
 apt_install() {
-    have apt-get || die "this machine lacks: $*. Install them with its package manager (names are Debian's), then run this again"
+    local lacks="this machine lacks: $*."
+    [[ " $* " != *" rustup "* ]] || lacks="$lacks $rust_hint."
+    have apt-get || die "$lacks Install what is missing with the system's package manager (the names are Debian's)"
     local sudo=
     if [ "$(id -u)" -ne 0 ]; then
-        have sudo || die "this machine lacks: $*. Run as root: apt-get install $*"
+        have sudo || die "$lacks Run as root: apt-get install $*"
         sudo=sudo
     fi
     local apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300"
@@ -53,7 +55,7 @@ apt_install() {
     say "Installing with apt-get: $* (log: .cache/setup.log)"
     # A mirror that cannot be reached matters only if the installation then fails.
     $apt update </dev/null >"$log" 2>&1 || true
-    if [[ " $* " == *" rustup "* ]] && ! apt-cache show rustup >/dev/null 2>&1; then die "$install_rust_hint"; fi
+    if [[ " $* " == *" rustup "* ]] && ! apt-cache show rustup >/dev/null 2>&1; then die "$rust_hint"; fi
     $apt install -y --no-install-recommends "$@" </dev/null >>"$log" 2>&1 || {
         tail -n 15 "$log" >&2
         die "apt-get could not install: $*"
@@ -78,7 +80,7 @@ fi
 
 for job in "$@"; do
     case $job in
-    build) rust_is_new_enough || die "$install_rust_hint (found: $(rustc --version)). With rustup: rustup update stable" ;;
+    build) rust_is_new_enough || die "$rust_hint (found: $(rustc --version)). With rustup: rustup update stable" ;;
     check)
         python_has tomllib || die "make check needs Python 3.11 or newer (found: $(python3 --version))"
         for component in rustfmt clippy; do

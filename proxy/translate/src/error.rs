@@ -34,11 +34,9 @@ impl ProviderError {
     /// Reads an error body of OpenAI's shape (`{"error":{…}}`), Databricks' (`{"error_code","message"}`), vLLM's
     /// (`{"object":"error",…}`), FastAPI's (`{"detail":…}`), or else as text, HTML included. Never fails.
     pub fn read(body: &[u8], secrets: &Secrets) -> Self {
-        let json: Option<Value> = if body.len() <= MAX_BODY { serde_json::from_slice(body).ok() } else { None };
         let text = |value: &Value| plain(value, secrets, MAX_MESSAGE);
-        let Some(json) = json else {
-            let body = String::from_utf8_lossy(body.get(..MAX_BODY).unwrap_or(body)).into_owned();
-            return Self { message: cap(&mask::clean(&squeeze(&body), secrets), MAX_MESSAGE), ..Self::default() };
+        let Some(json) = parsed(body) else {
+            return Self { message: words(body, secrets), ..Self::default() };
         };
         let fields = match json.get("error") {
             Some(error @ Value::Object(_)) => error,
@@ -93,10 +91,10 @@ pub fn error_code(status: u16) -> &'static str {
 /// The `message` of a provider error on the Databricks doors: JSON *text* that quotes the provider's body (contract
 /// §8.7), cleaned and bounded as in [`ProviderError`].
 pub fn quoted(provider: &str, body: &[u8], secrets: &Secrets) -> String {
-    let cut = body.get(..MAX_BODY).unwrap_or(body);
-    let text = String::from_utf8_lossy(cut);
-    let text = mask::clean(&text, secrets);
-    let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(cap(&squeeze(&text), MAX_MESSAGE)));
+    let body = match parsed(body) {
+        Some(json) => cleaned(json, secrets),
+        None => Value::from(words(body, secrets)),
+    };
     json!({ "external_model_provider": provider, "external_model_error": body }).to_string()
 }
 
@@ -157,6 +155,26 @@ impl Failure {
 impl From<Broken> for Failure {
     fn from(broken: Broken) -> Self {
         Self::Broken(broken)
+    }
+}
+
+fn parsed(body: &[u8]) -> Option<Value> {
+    if body.len() <= MAX_BODY { serde_json::from_slice(body).ok() } else { None }
+}
+
+/// A body that is no JSON, as a short clean text.
+fn words(body: &[u8], secrets: &Secrets) -> String {
+    let text = String::from_utf8_lossy(body.get(..MAX_BODY).unwrap_or(body));
+    cap(&mask::clean(&squeeze(&text), secrets), MAX_MESSAGE)
+}
+
+/// The value with every string in it clean.
+fn cleaned(value: Value, secrets: &Secrets) -> Value {
+    match value {
+        Value::String(text) => Value::from(mask::clean(&text, secrets).into_owned()),
+        Value::Array(values) => values.into_iter().map(|value| cleaned(value, secrets)).collect(),
+        Value::Object(members) => members.into_iter().map(|(key, value)| (key, cleaned(value, secrets))).collect(),
+        other => other,
     }
 }
 

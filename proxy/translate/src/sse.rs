@@ -30,6 +30,8 @@ pub struct TooLong;
 pub struct Splitter {
     held: BytesMut,
     lines: Lines,
+    /// Past the first event, so that a byte-order mark is no longer one.
+    begun: bool,
 }
 
 impl Splitter {
@@ -44,13 +46,16 @@ impl Splitter {
             if self.held.len() + event.len() > MAX_EVENT {
                 return Err(TooLong);
             }
-            if self.held.is_empty() {
-                Event::read(event).map(&mut each);
+            let event = if self.held.is_empty() {
+                event
             } else {
                 self.held.extend_from_slice(event);
-                Event::read(&self.held).map(&mut each);
-                self.held.clear();
-            }
+                &*self.held
+            };
+            let mark: &[u8] = if self.begun { b"" } else { b"\xEF\xBB\xBF" };
+            Event::read(event.strip_prefix(mark).unwrap_or(event)).map(&mut each);
+            self.begun = true;
+            self.held.clear();
         }
         if self.held.len() + chunk.len() > MAX_EVENT {
             return Err(TooLong);
@@ -73,7 +78,6 @@ impl<'e> Event<'e> {
         {
             return (!data.trim_ascii().is_empty()).then_some(Self { as_is: Some(event), data: Cow::Borrowed(data) });
         }
-        let event = event.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(event);
         let mut data: Option<Cow<'e, [u8]>> = None;
         for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
             let value = match line.strip_prefix(b"data") {

@@ -79,7 +79,7 @@ impl Stream {
 
     /// How the stream ended; `None` while it has not.
     pub fn outcome(&self) -> Option<Result<(), &Failure>> {
-        self.repair.outcome.as_ref().map(|outcome| outcome.as_ref().map(|()| ()))
+        self.repair.outcome.as_ref().map(|outcome| outcome.as_ref().copied())
     }
 
     /// Whether some text, reasoning or tool call has come: the commit point, and the time to first token.
@@ -145,8 +145,8 @@ impl Repair {
         if event.data.trim_ascii() == DONE {
             self.send_usage(out);
             match event.as_is {
-                Some(bytes) => out.add(bytes),
-                None => out.add_event(DONE),
+                Some(bytes) if *event.data == *DONE => out.add(bytes),
+                _ => out.add_event(DONE),
             }
             self.outcome = Some(Ok(()));
             return;

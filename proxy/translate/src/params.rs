@@ -84,12 +84,12 @@ impl Params {
 
     /// Reads one field; those that the gateway has no use for are passed over.
     pub fn read(&mut self, key: &str, value: &str) -> Result<(), PeekError> {
+        if value == "null" {
+            return Ok(());
+        }
         if CUSTOM_MODEL_INPUT.contains(&key) {
             let problem = "is an input of custom models; this endpoint serves a language model";
             return Err(wrong(key.to_owned(), problem));
-        }
-        if value == "null" {
-            return Ok(());
         }
         match (key, self.task) {
             ("messages", Task::Chat) => {

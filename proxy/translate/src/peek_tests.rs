@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::recorded;
 
 const CHAT: &str = r#""messages":[{"role":"user","content":"Hi"}]"#;
 
@@ -38,7 +39,7 @@ fn finds_what_the_gateway_needs() {
 #[test]
 fn null_is_absent() {
     let nulls = r#","model":null,"stream":null,"stream_options":null,"max_tokens":null,"n":null,"temperature":null,
-        "stop":null,"client_request_id":null,"usage_context":null,"extra_params":null"#;
+        "stop":null,"inputs":null,"client_request_id":null,"usage_context":null,"extra_params":null"#;
     let body = chat(nulls);
     let ask = Ask::peek(body.as_bytes(), Task::Chat).unwrap();
     assert!(ask.model.is_none() && ask.client_request_id.is_none() && ask.usage_context.is_none());
@@ -83,7 +84,7 @@ fn wrong_fields_are_named() {
         (r#","extra_params":{"temperature":"3"}"#, "temperature"),
         (r#","extra_params":{"inputs":"x"}"#, "inputs"),
         (r#","dataframe_split":{}"#, "dataframe_split"),
-        (r#","dataframe_records":null"#, "dataframe_records"),
+        (r#","dataframe_records":[]"#, "dataframe_records"),
         (r#","instances":[]"#, "instances"),
     ] {
         let (found, message) = fault(rest);
@@ -189,6 +190,22 @@ fn the_outgoing_body_is_one_exact_allocation() {
     let ask = Ask::peek(body.as_bytes(), Task::Chat).unwrap();
     let sent = ask.outgoing(Model::Name("m")).try_into_mut().unwrap();
     assert_eq!(sent.capacity(), sent.len());
+}
+
+#[test]
+fn recorded_requests_leave_with_only_the_model_changed() {
+    for recorded in recorded::all("openai").iter().chain(&recorded::all("databricks-model-serving")) {
+        let mut request = recorded.request["body"].clone();
+        let body = request.to_string();
+        let ask =
+            Ask::peek(body.as_bytes(), recorded.task()).unwrap_or_else(|error| panic!("{}: {error}", recorded.name));
+        assert_eq!(ask.stream, request["stream"] == true, "{}", recorded.name);
+        assert_eq!(ask.include_usage, recorded.asked_for_usage(), "{}", recorded.name);
+        assert_eq!(ask.model.as_deref(), request["model"].as_str(), "{}", recorded.name);
+        let sent: Value = serde_json::from_slice(&ask.outgoing(Model::Name("x"))).unwrap();
+        request["model"] = json!("x");
+        assert_eq!(sent, request, "{}", recorded.name);
+    }
 }
 
 /// Pieces that make nearly valid requests.

@@ -9,6 +9,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
+use crate::error::Broken;
+
 /// Most bytes of one event.
 pub const MAX_EVENT: usize = 1024 * 1024;
 
@@ -21,12 +23,8 @@ pub struct Event<'e> {
     pub data: Cow<'e, [u8]>,
 }
 
-/// An event is larger than [`MAX_EVENT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
-
 /// Cuts a stream that arrives in any pieces into events. Holds back at most one unfinished event.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Splitter {
     held: BytesMut,
     lines: Lines,
@@ -38,13 +36,13 @@ impl Splitter {
     /// Calls `each` for every event that `chunk` completes. Events that lie wholly within `chunk` are slices of it.
     ///
     /// # Errors
-    /// [`TooLong`]; the splitter is of no use after that.
-    pub fn push(&mut self, mut chunk: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), TooLong> {
+    /// [`Broken::TooLong`]: an event is larger than [`MAX_EVENT`]. The splitter is of no use after that.
+    pub fn push(&mut self, mut chunk: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), Broken> {
         while let Some(end) = self.lines.event_end(chunk) {
             let (event, rest) = chunk.split_at_checked(end).unwrap_or((chunk, &[]));
             chunk = rest;
             if self.held.len() + event.len() > MAX_EVENT {
-                return Err(TooLong);
+                return Err(Broken::TooLong);
             }
             let event = if self.held.is_empty() {
                 event
@@ -58,7 +56,7 @@ impl Splitter {
             self.held.clear();
         }
         if self.held.len() + chunk.len() > MAX_EVENT {
-            return Err(TooLong);
+            return Err(Broken::TooLong);
         }
         self.held.extend_from_slice(chunk);
         Ok(())
@@ -99,7 +97,6 @@ impl<'e> Event<'e> {
 }
 
 /// Where in the current line the stream stands.
-#[derive(Debug)]
 struct Lines {
     /// Nothing of the line was seen yet.
     empty: bool,
@@ -146,7 +143,6 @@ impl Lines {
 
 /// Collects what goes to the client for one chunk from upstream. As long as everything collected is a run of that
 /// chunk, nothing is copied and the result is a slice of it.
-#[derive(Debug)]
 pub(crate) struct Output<'c> {
     chunk: &'c Bytes,
     run: Range<usize>,
@@ -205,6 +201,9 @@ impl<'c> Output<'c> {
     }
 
     fn flush(&mut self) {
+        if self.copied.capacity() == 0 {
+            self.copied.reserve(self.chunk.len());
+        }
         let run = std::mem::take(&mut self.run);
         self.copied.extend_from_slice(self.chunk.get(run).unwrap_or_default());
     }

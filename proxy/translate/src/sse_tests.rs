@@ -48,7 +48,7 @@ fn what_is_held_back_is_bounded() {
     assert_eq!(pushed, 16);
     assert!(splitter.held.len() <= MAX_EVENT);
     let whole = [&vec![b'x'; MAX_EVENT][..], b"\n\n"].concat();
-    assert_eq!(Splitter::default().push(&whole, |_| {}), Err(TooLong));
+    assert_eq!(Splitter::default().push(&whole, |_| {}), Err(Broken::TooLong));
 }
 
 /// What streams are made of.

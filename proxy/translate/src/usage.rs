@@ -24,7 +24,8 @@ pub struct Usage {
 impl Usage {
     /// Reads an OpenAI `usage` object; `None` for anything else, `null` and an object without any count included.
     ///
-    /// There `prompt_tokens` includes `prompt_tokens_details.cached_tokens`, and `completion_tokens` includes
+    /// There `prompt_tokens` includes `prompt_tokens_details.cached_tokens` (and `cache_write_tokens` there, which some
+    /// compatible APIs add), and `completion_tokens` includes
     /// `completion_tokens_details.reasoning_tokens`. Without `completion_tokens` it is what `total_tokens` leaves.
     pub fn from_openai(json: &str) -> Option<Self> {
         if !json.starts_with('{') {

@@ -83,7 +83,7 @@ fn broken_answers_are_failures() {
         ("data: {\"choices\":[]}\n\n", Task::Chat, Broken::NotJson),
         ("{}", Task::Chat, Broken::Lacks("choices")),
         (r#"{"choices":null}"#, Task::Completions, Broken::Lacks("choices")),
-        (r#"{"choices":[5]}"#, Task::Chat, Broken::Lacks("choices of objects")),
+        (r#"{"choices":[5]}"#, Task::Chat, Broken::Lacks("choices")),
         (r#"{"choices":[]}"#, Task::Embeddings, Broken::Lacks("data")),
     ] {
         let failure = read(body, task).unwrap_err();

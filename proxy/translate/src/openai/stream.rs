@@ -19,7 +19,6 @@ const DONE: &[u8] = b"[DONE]";
 /// repaired (contract §8.6): `id`, `object`, `created` and `model` where missing or empty; `id` and `created` are the
 /// same throughout; usage comes once, last, and only if asked for. `[DONE]` comes once and last. A stream that fails
 /// ends in the error event of contract §8.5 instead; it never ends without either.
-#[derive(Debug)]
 pub struct Stream {
     splitter: Splitter,
     repair: Repair,
@@ -52,8 +51,8 @@ impl Stream {
             return Bytes::new();
         }
         let mut out = Output::new(chunk);
-        if splitter.push(chunk, |event| repair.event(&event, &mut out)).is_err() {
-            repair.fail(Broken::TooLong.into(), &mut out);
+        if let Err(broken) = splitter.push(chunk, |event| repair.event(&event, &mut out)) {
+            repair.fail(broken.into(), &mut out);
         }
         repair.last.outlive(chunk);
         out.finish()
@@ -98,7 +97,6 @@ impl Stream {
     }
 }
 
-#[derive(Debug)]
 struct Repair {
     task: Task,
     include_usage: bool,
@@ -116,7 +114,6 @@ struct Repair {
 }
 
 /// The usage to send before `[DONE]`.
-#[derive(Debug)]
 enum Last {
     Nothing,
     /// A usage event, good as it is: its place in the chunk that is being worked on.

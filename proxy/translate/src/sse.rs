@@ -166,7 +166,7 @@ impl<'c> Output<'c> {
 
     /// Adds a piece of the chunk.
     pub fn add_place(&mut self, place: Range<usize>) {
-        if place.start == self.run.end && !self.run.is_empty() {
+        if place.start == self.run.end {
             self.run.end = place.end;
         } else {
             self.flush();

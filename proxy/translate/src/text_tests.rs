@@ -22,6 +22,11 @@ fn counts_text_members_and_passes_over_the_rest() {
 }
 
 #[test]
+fn a_passed_over_member_ends_with_its_object() {
+    assert_eq!(chars(r#"[{"content":"Hi","role":"user"},{"content":"you","role":{"x":"y"}},{"text":"!"}]"#), 6);
+}
+
+#[test]
 fn counts_token_ids_as_four() {
     assert_eq!(chars("[[1, 22],[-3]]"), 12);
     assert_eq!(chars("[1]"), 4);

@@ -26,10 +26,10 @@ fn run(stream: &mut Stream, upstream: &[u8], lengths: &[usize]) -> Vec<u8> {
 fn through(upstream: &str, include_usage: bool) -> (String, Stream) {
     let mut stream = new(Task::Chat, include_usage);
     let whole = run(&mut stream, upstream.as_bytes(), &[usize::MAX]);
-    for length in [1, 3, 7] {
+    for cut in cuts(upstream.as_bytes()) {
         let mut stream = new(Task::Chat, include_usage);
-        let cut = run(&mut stream, upstream.as_bytes(), &[length]);
-        assert_eq!(String::from_utf8_lossy(&cut), String::from_utf8_lossy(&whole), "in pieces of {length}");
+        let sent = run(&mut stream, upstream.as_bytes(), &cut);
+        assert_eq!(String::from_utf8_lossy(&sent), String::from_utf8_lossy(&whole), "in pieces of {cut:?}");
     }
     (String::from_utf8(whole).unwrap(), stream)
 }
@@ -48,16 +48,20 @@ fn streams(provider: &str) -> Vec<(Recorded, Vec<u8>)> {
     streams
 }
 
-const SIZES: [usize; 4] = [1, 3, 7, usize::MAX];
+/// Lengths of the pieces in which a stream may come: 1, 3 and 7 bytes, all at once, and one event at a time.
+fn cuts(stream: &[u8]) -> [Vec<usize>; 5] {
+    let text = String::from_utf8_lossy(stream);
+    [vec![1], vec![3], vec![7], vec![usize::MAX], text.split_inclusive("\n\n").map(str::len).collect()]
+}
 
 #[test]
 fn openai_recordings_pass_byte_true() {
     for (recorded, sse) in streams("openai") {
-        for size in SIZES {
+        for cut in cuts(&sse) {
             let mut stream = new(recorded.task(), recorded.asked_for_usage());
-            let sent = run(&mut stream, &sse, &[size]);
+            let sent = run(&mut stream, &sse, &cut);
             let name = &recorded.name;
-            assert_eq!(String::from_utf8_lossy(&sent), String::from_utf8_lossy(&sse), "{name}, in pieces of {size}");
+            assert_eq!(String::from_utf8_lossy(&sent), String::from_utf8_lossy(&sse), "{name}, in pieces of {cut:?}");
             assert_eq!(stream.outcome(), Some(Ok(())), "{name}");
             assert!(stream.first_content_seen(), "{name}");
             assert_eq!(stream.usage().is_some(), recorded.asked_for_usage(), "{name}");
@@ -88,9 +92,9 @@ fn openai_usage_is_dropped_when_it_was_not_asked_for() {
 fn databricks_and_azure_recordings_equal_their_repair() {
     for (recorded, sse) in streams("databricks-model-serving").into_iter().chain(streams("azure-openai")) {
         let upstream = chunks(std::str::from_utf8(&sse).unwrap());
-        for (size, asked) in SIZES.into_iter().flat_map(|size| [(size, false), (size, true)]) {
+        for (cut, asked) in cuts(&sse).into_iter().flat_map(|cut| [(cut.clone(), false), (cut, true)]) {
             let mut stream = new(recorded.task(), asked);
-            let sent = run(&mut stream, &sse, &[size]);
+            let sent = run(&mut stream, &sse, &cut);
             let sent = chunks(std::str::from_utf8(&sent).unwrap());
             let expected = repaired(&upstream, recorded.task(), asked);
             assert_eq!(sent.len(), expected.len(), "{}, asked: {asked}", recorded.name);
@@ -386,7 +390,7 @@ proptest! {
         which in any::<prop::sample::Index>(),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..5),
         asked in any::<bool>(),
-        lengths in prop::collection::vec(1..200_usize, 1..6),
+        lengths in prop::collection::vec(1..600_usize, 1..6),
     ) {
         let all = damageable();
         let bytes = recorded::mutated(all[which.index(all.len())].clone(), &cuts);

@@ -88,14 +88,13 @@ pub fn error_code(status: u16) -> &'static str {
     }
 }
 
-/// The `message` of a provider error on the Databricks doors: JSON *text* that quotes the provider's body (contract
-/// §8.7), cleaned and bounded as in [`ProviderError`].
-pub fn quoted(provider: &str, body: &[u8], secrets: &Secrets) -> String {
-    let body = match parsed(body) {
+/// A provider's error body to be quoted (contract §8.7): its JSON, or its text, cleaned and bounded as in
+/// [`ProviderError`].
+pub fn masked(body: &[u8], secrets: &Secrets) -> Value {
+    match parsed(body) {
         Some(json) => cleaned(json, secrets),
         None => Value::from(words(body, secrets)),
-    };
-    json!({ "external_model_provider": provider, "external_model_error": body }).to_string()
+    }
 }
 
 /// An answer that is not what the provider's schema says. To a client it is a 502.

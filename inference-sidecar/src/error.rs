@@ -21,6 +21,14 @@ pub enum EngineError {
         /// What is wrong, and what would be right.
         what: String,
     },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address, as `--listen` takes it.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A request that cannot be served as it is (the client's fault).
     #[error("{message}")]
     Request {

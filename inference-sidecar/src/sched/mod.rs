@@ -1,0 +1,9 @@
+//! Scheduling: which tokens of which sequences the next step computes.
+
+mod embedder;
+mod scheduler;
+mod sequence;
+
+pub use embedder::{EmbedJob, run_embedder};
+pub use scheduler::{Scheduler, SchedulerConfig};
+pub use sequence::{FinishReason, Sequence, SequenceRequest, TokenEvent};

@@ -1,6 +1,8 @@
 //! Scheduling: which tokens of which sequences the next step computes.
 
 mod embedder;
+#[cfg(test)]
+mod fake;
 mod scheduler;
 mod sequence;
 

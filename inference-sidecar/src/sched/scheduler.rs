@@ -71,11 +71,17 @@ impl Scheduler {
     /// still waits sees his channel close.
     pub fn run(mut self) -> Result<(), EngineError> {
         while self.receive() {
-            self.drop_abandoned();
-            self.plan();
-            self.step()?;
-            self.report();
+            self.turn()?;
         }
+        Ok(())
+    }
+
+    /// One round at a token boundary.
+    fn turn(&mut self) -> Result<(), EngineError> {
+        self.drop_abandoned();
+        self.plan();
+        self.step()?;
+        self.report();
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! A byte-level tokenizer for tests: one token for each byte, a few longer ones, one special.
 
-use tokenizers::models::bpe::BPE;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer};
+use serde_json::{Map, Value, json};
+use tokenizers::Tokenizer;
 
 /// GPT-2's spelling of a byte, computed as `bytes_to_unicode` does it.
 pub fn spell(byte: u8) -> char {
@@ -14,15 +13,29 @@ pub fn spell(byte: u8) -> char {
     char::from_u32(0x100 + before).expect("below the surrogates")
 }
 
+/// A BPE tokenizer without merges: `vocab`, in which `special` is a special token, and a decoder.
+pub fn tokenizer(vocab: Map<String, Value>, special: &str, decoder: Value) -> Tokenizer {
+    let id = vocab.len();
+    let flags = json!({"single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
+    let mut added = json!({"id": id, "content": special});
+    added.as_object_mut().expect("an object").extend(flags.as_object().expect("an object").clone());
+    let text = json!({
+        "version": "1.0",
+        "added_tokens": [added],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+        "decoder": decoder,
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    });
+    Tokenizer::from_bytes(text.to_string()).expect("a tokenizer")
+}
+
 /// Token `b` is byte `b`; 256 to 258 are "é!", "ab" and half of "é" with a letter; 259 is special.
 pub fn byte_level_tokenizer() -> Tokenizer {
     let spelled = |bytes: &[u8]| bytes.iter().map(|&b| spell(b)).collect::<String>();
-    let mut vocab: Vec<(String, u32)> = (0..=u8::MAX).map(|b| (spelled(&[b]), u32::from(b))).collect();
-    vocab.extend([(spelled("é!".as_bytes()), 256), (spelled(b"ab"), 257), (spelled(&[0xa9, b'x']), 258)]);
-    let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().expect("a model");
-    let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, false)));
-    tokenizer.with_decoder(Some(ByteLevel::default())).expect("a decoder");
-    tokenizer.add_special_tokens([AddedToken::from("<|end|>", true)]).expect("a special token");
-    tokenizer
+    let mut vocab: Map<String, Value> = (0..=u8::MAX).map(|b| (spelled(&[b]), b.into())).collect();
+    for (token, id) in [(spelled("é!".as_bytes()), 256), (spelled(b"ab"), 257), (spelled(&[0xa9, b'x']), 258)] {
+        vocab.insert(token, id.into());
+    }
+    let decoder = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+    tokenizer(vocab, "<|end|>", decoder)
 }

@@ -1,10 +1,8 @@
-use tokenizers::decoders::sequence::Sequence;
-use tokenizers::models::bpe::BPE;
+use serde_json::{Map, json};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, DecoderWrapper};
 
 use super::*;
-use crate::text::testing::{byte_level_tokenizer, spell};
+use crate::text::testing::{self, byte_level_tokenizer, spell};
 
 #[test]
 fn every_byte_survives_gpt2s_spelling() {
@@ -37,11 +35,9 @@ fn special_tokens_are_known_and_keep_their_bytes() {
 
 #[test]
 fn sentence_pieces_spell_spaces_and_bytes() {
-    let vocab = [("\u{2581}the".to_owned(), 0), ("<0xE2>".to_owned(), 1), ("<0xZZ>".to_owned(), 2), ("<unk>".to_owned(), 3)];
-    let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().expect("a model");
-    let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_decoder(Some(DecoderWrapper::Sequence(Sequence::new(Vec::new())))).expect("a decoder");
-    tokenizer.add_special_tokens([AddedToken::from("<unk>", true)]).expect("a special token");
+    let pieces = ["\u{2581}the", "<0xE2>", "<0xZZ>"];
+    let vocab: Map<_, _> = pieces.into_iter().enumerate().map(|(id, piece)| (piece.to_owned(), json!(id))).collect();
+    let tokenizer = testing::tokenizer(vocab, "<unk>", json!({"type": "Sequence", "decoders": [{"type": "Fuse"}]}));
     let table = TokenTable::new(&tokenizer);
     assert_eq!(table.bytes(0), b" the");
     assert_eq!(table.bytes(1), [0xe2]);

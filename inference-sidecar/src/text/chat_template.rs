@@ -38,7 +38,7 @@ impl ChatTemplate {
         environment.add_filter("tojson", to_json);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", |format: &str| jiff::Timestamp::now().strftime(format).to_string());
-        environment.add_template_owned(NAME, source).map_err(bad(model))?;
+        environment.add_template_owned(NAME, without_generation_tags(&source)).map_err(bad(model))?;
         Ok(ChatTemplate { environment, bos_token, eos_token })
     }
 
@@ -59,6 +59,29 @@ impl ChatTemplate {
             message: format!("the model's chat template refuses these messages: {error}"),
         })
     }
+}
+
+/// transformers marks the assistant's text with `{% generation %}` for training; for a prompt the tags mean nothing, but
+/// their whitespace control does.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some((before, after)) = rest.split_once("{%") {
+        out.push_str(before);
+        out.push_str("{%");
+        let Some((tag, tail)) = after.split_once("%}") else {
+            rest = after;
+            break;
+        };
+        out.push_str(&match tag.trim_matches(['-', '+', ' ', '\n']) {
+            "generation" => tag.replace("generation", "if true"),
+            "endgeneration" => tag.replace("endgeneration", "endif"),
+            _ => tag.to_owned(),
+        });
+        out.push_str("%}");
+        rest = tail;
+    }
+    out + rest
 }
 
 fn bad(model: &Path) -> impl Fn(Error) -> EngineError + '_ {

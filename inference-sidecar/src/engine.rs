@@ -13,7 +13,7 @@ use crate::load::{LoadedModel, ModelBody};
 use crate::metrics::Metrics;
 use crate::request::{Generation, Prompt};
 use crate::sched::{EmbedJob, Scheduler, SchedulerConfig, Sequence, SequenceRequest, run_embedder};
-use crate::text::{self, ChatTemplate, TextSide};
+use crate::text::{self, ChatTemplate, Codec};
 
 mod choice;
 
@@ -57,7 +57,7 @@ impl Engine {
                     .chat_template
                     .map(|source| ChatTemplate::new(path, source, model.bos_token, model.eos_token))
                     .transpose()?;
-                let text = TextSide::new(model.tokenizer, template, model.add_bos, limits.context);
+                let text = Codec::new(model.tokenizer, template, model.add_bos, limits.context);
                 // Every message holds at least one place, so the channel is never full.
                 let (jobs, arrivals) = sync_channel(config.queue);
                 let sizes =
@@ -171,7 +171,7 @@ impl Limits {
 /// A decoder that runs.
 pub struct GeneratorEngine {
     /// Its tokenizer and chat template.
-    pub text: TextSide,
+    pub text: Codec,
     /// What one sequence may be.
     pub limits: Limits,
     queue: Queue<Sequence>,

@@ -44,3 +44,10 @@ pub enum EngineError {
     #[error("internal fault: {0}")]
     Internal(String),
 }
+
+impl EngineError {
+    /// A fault of the model's file or folder `path`.
+    pub fn model(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self::Model { path: path.into(), what: what.into() }
+    }
+}

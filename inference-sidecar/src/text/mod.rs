@@ -21,7 +21,7 @@ pub use token_table::TokenTable;
 
 /// A decoder's tokenizer with what belongs to it.
 #[derive(Debug)]
-pub struct TextSide {
+pub struct Codec {
     tokenizer: Tokenizer,
     table: Arc<TokenTable>,
     template: Option<ChatTemplate>,
@@ -29,11 +29,11 @@ pub struct TextSide {
     max_context: usize,
 }
 
-impl TextSide {
+impl Codec {
     /// `add_bos`: a plain prompt begins with the BOS token, which the tokenizer's post-processor adds.
     pub fn new(tokenizer: Tokenizer, template: Option<ChatTemplate>, add_bos: bool, max_context: usize) -> Self {
         let table = Arc::new(TokenTable::new(&tokenizer));
-        TextSide { tokenizer, table, template, add_bos, max_context }
+        Codec { tokenizer, table, template, add_bos, max_context }
     }
 
     /// The bytes of every token.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rand::Rng;
-use weirgate_config::snapshot::{Endpoint as EndpointPlan, PermissionLevel, PermissionPrincipal, ServedEntity, Settings, Snapshot, Task};
+use weirgate_config::snapshot::{
+    Endpoint as EndpointPlan, PermissionLevel, PermissionPrincipal, ServedEntity, Settings, Snapshot, Task,
+};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::{Directory, Principal};
 use weirgate_policy::permission::{Grantee, Grants, Level};

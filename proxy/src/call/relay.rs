@@ -58,7 +58,12 @@ impl<'a> Relay<'a> {
     }
 
     /// Relays an answer whose head has been read.
-    pub async fn run(&mut self, session: &mut ServerSession, mut answer: Answer<'_>, record: &mut Record) -> Result<(), Refusal> {
+    pub async fn run(
+        &mut self,
+        session: &mut ServerSession,
+        mut answer: Answer<'_>,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
         match answer.status {
             200..=299 => {}
             400..=599 => return Err(self.provider_error(answer).await),
@@ -79,12 +84,18 @@ impl<'a> Relay<'a> {
         let fill = self.call.fill(&self.upstream.model());
         let whole = openai::answer(&body, self.call.ask.task(), &fill, &self.secrets).map_err(|f| self.failure(&f))?;
         self.usage = Some(whole.usage.unwrap_or_else(|| self.estimate(whole.answer_chars)));
-        let head = reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
+        let head =
+            reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
         self.begun = true;
         reply::whole(session, head, whole.body).await.map_err(left)
     }
 
-    async fn stream(&mut self, session: &mut ServerSession, mut answer: Answer<'_>, record: &mut Record) -> Result<(), Refusal> {
+    async fn stream(
+        &mut self,
+        session: &mut ServerSession,
+        mut answer: Answer<'_>,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
         let ask = &self.call.ask;
         let fill = self.call.fill(&self.upstream.model());
         let mut stream = openai::Stream::new(ask.task(), ask.include_usage, fill, self.secrets.clone());
@@ -176,7 +187,10 @@ impl<'a> Relay<'a> {
         match failure {
             Failure::Provider(said) => {
                 let quoted = serde_json::to_value(said).unwrap_or(Value::Null);
-                Refusal::of_provider(self.upstream.provider, provider_error(failure.status(), said.clone(), quoted, None))
+                Refusal::of_provider(
+                    self.upstream.provider,
+                    provider_error(failure.status(), said.clone(), quoted, None),
+                )
             }
             Failure::Broken(what) => broken(what.to_string()),
         }
@@ -184,8 +198,17 @@ impl<'a> Relay<'a> {
 }
 
 fn provider_error(status: u16, said: error::ProviderError, body: Value, retry_after: Option<u32>) -> ProviderError {
-    let message = if said.message.is_empty() { format!("the provider answered {status} without a text") } else { said.message };
-    ProviderError { status, message, kind: said.kind, code: said.code.map(Value::from), param: said.param, body, retry_after }
+    let message =
+        if said.message.is_empty() { format!("the provider answered {status} without a text") } else { said.message };
+    ProviderError {
+        status,
+        message,
+        kind: said.kind,
+        code: said.code.map(Value::from),
+        param: said.param,
+        body,
+        retry_after,
+    }
 }
 
 fn broken(text: impl Into<String>) -> Refusal {
@@ -198,6 +221,7 @@ fn internal(error: Box<pingora_core::Error>) -> Refusal {
 }
 
 /// Writing to the client failed, or took longer than the write timeout.
+#[allow(clippy::boxed_local)] // as `map_err` hands it over
 fn left(error: Box<pingora_core::Error>) -> Refusal {
     Refusal::new(Reason::ClientGone, format!("the client stopped reading: {}", error.etype().as_str()))
 }

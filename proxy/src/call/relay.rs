@@ -76,10 +76,13 @@ impl<'a> Relay<'a> {
         if self.call.ask.stream {
             return self.stream(session, answer, record).await;
         }
-        let body = tokio::select! {
+        let (body, complete) = tokio::select! {
             body = answer.collect(LARGEST_ANSWER, self.upstream) => body?,
             gone = client_gone(session) => return Err(gone),
         };
+        if !complete {
+            return Err(broken(format!("the upstream's answer is larger than {LARGEST_ANSWER} bytes")));
+        }
         answer.release().await;
         let fill = self.call.fill(&self.upstream.model());
         let whole = openai::answer(&body, self.call.ask.task(), &fill, &self.secrets).map_err(|f| self.failure(&f))?;
@@ -166,11 +169,12 @@ impl<'a> Relay<'a> {
         let wait_ms = answer.header("retry-after-ms").and_then(|text| text.trim().parse::<u32>().ok());
         let status = answer.status;
         let body = match answer.collect(LARGEST_ERROR, self.upstream).await {
-            Ok(body) => {
+            Ok((body, true)) => {
                 answer.release().await;
                 body
             }
-            // The status alone tells enough when the rest of an error is lost or too long.
+            Ok((beginning, false)) => beginning,
+            // The status alone tells enough when the rest of an error is lost.
             Err(_) => Bytes::new(),
         };
         self.refusal_of(status, &body, wait.or(wait_ms.map(|ms| ms.div_ceil(1000))))

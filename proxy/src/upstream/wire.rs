@@ -1,6 +1,6 @@
 //! One attempt on the wire: HTTP/1.1 over Pingora's pooled connections.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::client::HttpSession;
@@ -79,7 +79,7 @@ impl Wire {
             if let Err(error) = session.read_response().await {
                 return Err(match written {
                     // Without an answer, the failed write is what happened.
-                    Written::Failed(error) => Lost { error, untouched: true },
+                    Written::Failed(error) => Lost { untouched: *error.etype() == ErrorType::WriteError, error },
                     _ => Lost { untouched: no_byte_came(&error), error },
                 });
             }
@@ -209,23 +209,18 @@ impl Answer<'_> {
         self.session.read_body_bytes().await.map_err(|e| refuse(&e, Reason::UpstreamClosed, upstream))
     }
 
-    /// The whole body, refused beyond `limit` bytes.
-    pub async fn collect(&mut self, limit: usize, upstream: &Upstream) -> Result<Bytes, Refusal> {
-        let Some(first) = self.chunk(upstream).await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.chunk(upstream).await? else { return Ok(first) };
-        let mut whole = Vec::with_capacity(first.len() + second.len());
+    /// The body up to about `limit` bytes, and whether that is all of it.
+    pub async fn collect(&mut self, limit: usize, upstream: &Upstream) -> Result<(Bytes, bool), Refusal> {
+        let Some(first) = self.chunk(upstream).await? else { return Ok((Bytes::new(), true)) };
+        let Some(second) = self.chunk(upstream).await? else { return Ok((first, true)) };
+        let mut whole = BytesMut::with_capacity(first.len() + second.len());
         whole.extend_from_slice(&first);
         whole.extend_from_slice(&second);
-        while let Some(more) = self.chunk(upstream).await? {
-            if whole.len() + more.len() > limit {
-                return Err(Refusal::new(
-                    Reason::UpstreamBrokenAnswer,
-                    format!("the upstream's answer is larger than {limit} bytes"),
-                ));
-            }
+        while whole.len() <= limit {
+            let Some(more) = self.chunk(upstream).await? else { return Ok((whole.freeze(), true)) };
             whole.extend_from_slice(&more);
         }
-        Ok(whole.into())
+        Ok((whole.freeze(), false))
     }
 
     /// Gives the connection back to the pool, if the answer was read to its end; closes it otherwise.

@@ -19,7 +19,7 @@ use crate::{
     secret::{Resolver, SecretSource},
     snapshot::{Endpoint, Snapshot},
     structure::{Shape, UnknownKeys},
-    yaml,
+    yaml::{self, Position},
 };
 
 /// Reads, checks and compiles a config folder. Only `weirgate.yaml`, `catalog.yaml` and `endpoints/*.yaml|yml` are read, all optional.
@@ -133,8 +133,10 @@ impl Report {
             }
         };
         let place = Place { file, document };
-        let mut problems = place.document.problems.clone();
-        problems.extend(shape.check(&place.document.value, UnknownKeys::Refuse));
+        for (position, problem) in place.document.duplicates.clone() {
+            self.add_at(place.file, position, problem);
+        }
+        let mut problems = shape.check(&place.document.value, UnknownKeys::Refuse);
         // Unknown keys and the like leave a readable document, whose other errors are wanted too.
         let typed = serde_json::from_value(without_nulls(place.document.value.clone()));
         if typed.is_err() && problems.is_empty() {
@@ -157,18 +159,16 @@ impl Report {
 
     fn add(&mut self, place: &Place<'_>, problems: Vec<Problem>) {
         for problem in problems {
-            let position = place.document.position(&problem);
-            let dotted = problem.at.dotted();
-            // A key of its own line explains itself; a finding inside a list is easier to find with its path.
-            let message = if dotted.contains('\0') || dotted.is_empty() { problem.message } else { format!("{dotted}: {}", problem.message) };
-            self.diagnostics.push(Diagnostic {
-                file: place.file.to_owned(),
-                line: position.line,
-                column: position.column,
-                severity: problem.severity,
-                message,
-            });
+            self.add_at(place.file, place.document.position(&problem), problem);
         }
+    }
+
+    fn add_at(&mut self, file: &Path, Position { line, column }: Position, problem: Problem) {
+        // A finding about a key names the key itself, so only its holder is left to tell.
+        let at = if problem.on_key { problem.at.parent().unwrap_or_default() } else { problem.at };
+        let path = at.dotted();
+        let message = if path.is_empty() { problem.message } else { format!("{path}: {}", problem.message) };
+        self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity: problem.severity, message });
     }
 }
 
@@ -182,7 +182,3 @@ fn without_nulls(value: Value) -> Value {
         other => other,
     }
 }
-
-#[cfg(test)]
-#[path = "load_tests.rs"]
-mod tests;

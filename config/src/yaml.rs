@@ -20,7 +20,7 @@ use crate::diagnostic::{Pointer, Problem};
 /// Nodes in one document, aliases expanded.
 const MAX_NODES: usize = 200_000;
 /// Nesting of one document.
-const MAX_DEPTH: usize = 48;
+const MAX_DEPTH: usize = 24;
 
 /// A place in the text: line and column from 1, column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ struct Places {
 pub struct Document {
     /// The content.
     pub value: Value,
-    /// What is wrong with it as YAML though it could be read: duplicate keys.
-    pub problems: Vec<Problem>,
+    /// Keys that are there twice, each with its place; the first of them counts.
+    pub duplicates: Vec<(Position, Problem)>,
     places: HashMap<Pointer, Places>,
 }
 
@@ -66,7 +66,7 @@ impl Document {
     /// Parses one document. A text without content is an empty mapping.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
-        let mut document = Self { value: Value::Null, problems: Vec::new(), places: HashMap::new() };
+        let mut document = Self { value: Value::Null, duplicates: Vec::new(), places: HashMap::new() };
         document.value = match root {
             Some(node) => document.take(node, Pointer::root(), None),
             None => Value::Null,
@@ -107,10 +107,7 @@ impl Document {
                     let place = at.key(&key.value);
                     if let Some(first) = seen.get(&key.value) {
                         let message = format!("the key `{}` is there twice, first on line {}; keep one", key.value, first.line);
-                        self.problems.push(Problem::error(at.key(&format!("{}\u{0}{}", key.value, position.line)), message).on_key());
-                        if let Some(last) = self.problems.last() {
-                            self.places.insert(last.at.clone(), Places { key: Some(position), value: position });
-                        }
+                        self.duplicates.push((position, Problem::error(place, message).on_key()));
                         continue;
                     }
                     seen.insert(key.value.clone(), position);

@@ -53,11 +53,14 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
 
     let catalog = report.document::<CatalogSpec>(inputs, Path::new(CATALOG_FILE), &schema::CATALOG);
     let errors_before = report.errors();
-    let models = catalog.map(|(spec, place)| report.part(&place, |out| compile::models(&spec, folder, allow_private, out)));
+    let models =
+        catalog.map(|(spec, place)| report.part(&place, |out| compile::models(&spec, folder, allow_private, out)));
     // Look-ups in a broken catalogue would blame the endpoints.
-    let models_sound = models.as_ref().filter(|_| report.errors() == errors_before && !report.is_broken(Path::new(CATALOG_FILE)));
+    let models_sound =
+        models.as_ref().filter(|_| report.errors() == errors_before && !report.is_broken(Path::new(CATALOG_FILE)));
 
-    let context = Context { models: models_sound, allow_private, door: Door::File, secrets: Resolver { folder, store: secrets } };
+    let context =
+        Context { models: models_sound, allow_private, door: Door::File, secrets: Resolver { folder, store: secrets } };
     let mut endpoints: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in inputs.documents.keys().filter(|path| path.parent() == Some(Path::new(ENDPOINTS_FOLDER))) {
@@ -87,10 +90,12 @@ fn file_name(spec: &EndpointSpec, path: &Path, files: &mut BTreeMap<String, Path
     let at = Pointer::root().key("name");
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     if stem != spec.name {
-        let message = format!("the name `{}` and the file name `{stem}` differ; rename one so that they are equal", spec.name);
+        let message =
+            format!("the name `{}` and the file name `{stem}` differ; rename one so that they are equal", spec.name);
         out.problems.push(Problem::error(at, message));
     } else if let Some(first) = files.insert(spec.name.clone(), path.to_owned()) {
-        let message = format!("the endpoint `{}` is in {} already; delete one of the files", spec.name, first.display());
+        let message =
+            format!("the endpoint `{}` is in {} already; delete one of the files", spec.name, first.display());
         out.problems.push(Problem::error(at, message));
     }
 }
@@ -117,7 +122,12 @@ impl Report {
     }
 
     /// Reads a document into its type; an absent file reads as empty. `None` when nothing typed can be had from it.
-    fn document<'i, T: DeserializeOwned>(&mut self, inputs: &'i Inputs, file: &'i Path, shape: &Shape) -> Option<(T, Place<'i>)> {
+    fn document<'i, T: DeserializeOwned>(
+        &mut self,
+        inputs: &'i Inputs,
+        file: &'i Path,
+        shape: &Shape,
+    ) -> Option<(T, Place<'i>)> {
         let text = match inputs.documents.get(file) {
             Some(Ok(text)) => text,
             Some(Err(_)) => return None,
@@ -128,7 +138,13 @@ impl Report {
             Err(error) => {
                 let (line, column) = error.at.map_or((1, 1), |at| (at.line, at.column));
                 let severity = Severity::Error;
-                self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity, message: error.message });
+                self.diagnostics.push(Diagnostic {
+                    file: file.to_owned(),
+                    line,
+                    column,
+                    severity,
+                    message: error.message,
+                });
                 return None;
             }
         };
@@ -141,7 +157,8 @@ impl Report {
         let typed = serde_json::from_value(without_nulls(place.document.value.clone()));
         if typed.is_err() && problems.is_empty() {
             // serde's own words could quote a secret.
-            let message = "the schema accepts this document and its type does not: a fault of weirgate, please report it";
+            let message =
+                "the schema accepts this document and its type does not: a fault of weirgate, please report it";
             problems.push(Problem::error(Pointer::root(), message));
         }
         self.add(&place, problems);

@@ -94,7 +94,12 @@ impl<'s> Walk<'s> {
         }
         let types = type_names(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(value, name)) {
-            let message = format!("expected {}, found {}{}", expected(schema, &types), kind_of(value), quote_hint(&types, value));
+            let message = format!(
+                "expected {}, found {}{}",
+                expected(schema, &types),
+                kind_of(value),
+                quote_hint(schema, &types, value)
+            );
             return self.error(at, message);
         }
         match value {
@@ -128,12 +133,13 @@ impl<'s> Walk<'s> {
         }
         for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             if map.get(key).is_none_or(Value::is_null) {
-                let property = known.and_then(|properties| properties.get(key)).map(|p| self.not_null(self.shape.resolve(p)));
+                let property =
+                    known.and_then(|properties| properties.get(key)).map(|p| self.not_null(self.shape.resolve(p)));
                 let form = property.map_or_else(String::new, |p| {
                     let words = self.fixed_words(p).map(|words| format!("one of {}", list(&words)));
-                    format!(": {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
+                    format!("; expected {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
                 });
-                self.error(at, format!("`{key}` is missing; it is required{form}"));
+                self.error(at, format!("`{key}` is missing{form}"));
             }
         }
     }
@@ -317,9 +323,10 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn quote_hint(types: &[&str], value: &Value) -> &'static str {
+/// Free text that looks like a number or a truth value.
+fn quote_hint(schema: &Value, types: &[&str], value: &Value) -> &'static str {
     let scalar = value.is_number() || value.is_boolean();
-    if scalar && types.contains(&"string") { "; put it in quotes" } else { "" }
+    if scalar && types == ["string"] && schema.get("pattern").is_none() { "; put it in quotes" } else { "" }
 }
 
 fn span(low: Option<f64>, high: Option<f64>, unit: &str) -> String {

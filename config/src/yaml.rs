@@ -84,7 +84,8 @@ impl Document {
             if let Some(places) = self.places.get(&pointer) {
                 // The key of a block is easier to find than the first key inside it.
                 let inside = pointer != problem.at;
-                let use_key = inside || problem.on_key || self.value.pointer(pointer.as_str()).is_some_and(is_container);
+                let use_key =
+                    inside || problem.on_key || self.value.pointer(pointer.as_str()).is_some_and(is_container);
                 return if use_key { places.key.unwrap_or(places.value) } else { places.value };
             }
             at = pointer.parent();
@@ -96,9 +97,9 @@ impl Document {
         self.places.insert(at.clone(), Places { key, value: node.0.referenced.into() });
         match node.0.value {
             Kind::Scalar(value) => value,
-            Kind::Sequence(items) => {
-                Value::Array(items.into_iter().enumerate().map(|(i, item)| self.take(item, at.index(i), None)).collect())
-            }
+            Kind::Sequence(items) => Value::Array(
+                items.into_iter().enumerate().map(|(i, item)| self.take(item, at.index(i), None)).collect(),
+            ),
             Kind::Mapping(entries) => {
                 let mut seen: BTreeMap<String, Position> = BTreeMap::new();
                 let mut map = Map::new();
@@ -106,7 +107,8 @@ impl Document {
                     let position = Position::from(key.referenced);
                     let place = at.key(&key.value);
                     if let Some(first) = seen.get(&key.value) {
-                        let message = format!("the key `{}` is there twice, first on line {}; keep one", key.value, first.line);
+                        let message =
+                            format!("the key `{}` is there twice, first on line {}; keep one", key.value, first.line);
                         self.duplicates.push((position, Problem::error(place, message).on_key()));
                         continue;
                     }

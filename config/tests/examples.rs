@@ -16,7 +16,8 @@ fn every_example_is_valid_and_warns_only_of_what_the_operator_brings() {
         let snapshot = load(&path, &NoSecrets).unwrap_or_else(|problems| panic!("{}:\n{problems}", path.display()));
         for warning in &snapshot.warnings {
             assert_eq!(warning.severity, Severity::Warning);
-            let expected = warning.message.contains("has no value") || warning.message.contains("there is no file or folder");
+            let expected =
+                warning.message.contains("has no value") || warning.message.contains("there is no file or folder");
             assert!(expected, "{}: {warning}", path.display());
         }
         count += 1;
@@ -36,7 +37,8 @@ fn every_file_names_its_schema_for_editors() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let first = text.lines().next().unwrap_or_default();
-        let schema = first.strip_prefix("# yaml-language-server: $schema=").unwrap_or_else(|| panic!("{}", file.display()));
+        let schema =
+            first.strip_prefix("# yaml-language-server: $schema=").unwrap_or_else(|| panic!("{}", file.display()));
         assert!(file.parent().unwrap().join(schema).is_file(), "{}: {schema}", file.display());
     }
 }

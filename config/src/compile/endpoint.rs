@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Context, Findings, ai_gateway, entity, traffic};
+use super::{Context, Findings, ai_gateway, entity, not_yet, traffic};
 use crate::{
     diagnostic::{Pointer, Problem},
     document::{EndpointSpec, PermissionSpec, ServedEntitySpec, TagSpec},
@@ -37,6 +37,7 @@ pub(crate) fn compile(spec: EndpointSpec, cx: &Context<'_>, out: &mut Findings) 
             "`telemetry_config` has no effect on external models; remove it",
         );
     }
+    not_yet::warn(&spec, out);
     let entities = match served {
         Some(served) => served.entities,
         None if spec.config.is_some() => return None,

@@ -8,6 +8,7 @@ mod credential;
 mod endpoint;
 mod entity;
 mod gateway;
+mod not_yet;
 mod openai;
 mod provider;
 mod traffic;

@@ -1,5 +1,7 @@
 //! What a valid config folder compiles to, and the REST door's stricter rules.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows helpers of integration tests not as tests")]
+
 use std::{fs, path::Path, sync::Arc};
 
 use proptest::prelude::*;

@@ -208,6 +208,10 @@ pub struct Throughput {
 
 /// Who answers for a served entity.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "few, long-lived, always behind an Arc; a box would be one more hop per request"
+)]
 pub enum Target {
     /// A provider's model.
     External(ExternalModel),

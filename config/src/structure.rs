@@ -85,7 +85,7 @@ impl<'s> Walk<'s> {
     }
 
     fn value(&mut self, schema: &'s Value, value: &Value, at: &Pointer) {
-        let schema = self.shape.resolve(schema);
+        let schema = self.not_null(self.shape.resolve(schema));
         if let Some(words) = self.fixed_words(schema) {
             return self.word(schema, &words, value, at);
         }
@@ -94,7 +94,12 @@ impl<'s> Walk<'s> {
         }
         let types = type_names(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(value, name)) {
-            let message = format!("expected {}, found {}{}", expected(schema, &types), kind_of(value), quote_hint(&types, value));
+            let message = format!(
+                "expected {}, found {}{}",
+                expected(schema, &types),
+                kind_of(value),
+                quote_hint(schema, &types, value)
+            );
             return self.error(at, message);
         }
         match value {
@@ -128,12 +133,13 @@ impl<'s> Walk<'s> {
         }
         for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             if map.get(key).is_none_or(Value::is_null) {
-                let property = known.and_then(|properties| properties.get(key)).map(|p| self.shape.resolve(p));
+                let property =
+                    known.and_then(|properties| properties.get(key)).map(|p| self.not_null(self.shape.resolve(p)));
                 let form = property.map_or_else(String::new, |p| {
                     let words = self.fixed_words(p).map(|words| format!("one of {}", list(&words)));
-                    format!(": {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
+                    format!("; expected {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
                 });
-                self.error(at, format!("`{key}` is missing; it is required{form}"));
+                self.error(at, format!("`{key}` is missing{form}"));
             }
         }
     }
@@ -172,10 +178,17 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// An optional type is `anyOf: [T, null]`; of real alternatives the one that fits, else the one of the same JSON type, is reported.
+    /// An optional type is `anyOf: [T, null]`; the `T` of it.
+    fn not_null(&self, schema: &'s Value) -> &'s Value {
+        match schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
+            Some([branch, null]) if type_names(null) == ["null"] => self.shape.resolve(branch),
+            _ => schema,
+        }
+    }
+
+    /// Of alternatives the one that fits, else the one of the same JSON type, is reported.
     fn one_of(&mut self, branches: &'s [Value], value: &Value, at: &Pointer) {
-        let branches: Vec<&Value> =
-            branches.iter().map(|b| self.shape.resolve(b)).filter(|b| type_names(b) != ["null"]).collect();
+        let branches: Vec<&Value> = branches.iter().map(|b| self.shape.resolve(b)).collect();
         let mut closest: Option<Vec<Problem>> = None;
         for branch in &branches {
             let mut attempt = Walk { shape: self.shape, unknown_keys: self.unknown_keys, problems: Vec::new() };
@@ -183,7 +196,7 @@ impl<'s> Walk<'s> {
             if attempt.problems.is_empty() {
                 return;
             }
-            if branches.len() == 1 || type_names(branch).iter().any(|name| has_type(value, name)) {
+            if type_names(branch).iter().any(|name| has_type(value, name)) {
                 closest.get_or_insert(attempt.problems);
             }
         }
@@ -206,7 +219,7 @@ impl<'s> Walk<'s> {
         }
         let branches = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)?;
         let mut words = Vec::new();
-        for branch in branches.iter().map(|b| self.shape.resolve(b)).filter(|b| type_names(b) != ["null"]) {
+        for branch in branches.iter().map(|b| self.shape.resolve(b)) {
             words.extend(self.fixed_words(branch)?);
         }
         Some(words)
@@ -310,9 +323,10 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn quote_hint(types: &[&str], value: &Value) -> &'static str {
+/// Free text that looks like a number or a truth value.
+fn quote_hint(schema: &Value, types: &[&str], value: &Value) -> &'static str {
     let scalar = value.is_number() || value.is_boolean();
-    if scalar && types.contains(&"string") { "; put it in quotes" } else { "" }
+    if scalar && types == ["string"] && schema.get("pattern").is_none() { "; put it in quotes" } else { "" }
 }
 
 fn span(low: Option<f64>, high: Option<f64>, unit: &str) -> String {

@@ -12,10 +12,14 @@ pub const MINILM: &str = "all-MiniLM-L6-v2";
 
 /// Loads a model from `$WEIRGATE_MODELS`, or from where `make models` puts it.
 pub fn model(name: &str) -> LoadedModel {
+    model_on(name, 2)
+}
+
+pub fn model_on(name: &str, threads: usize) -> LoadedModel {
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/models");
     let path = std::env::var_os("WEIRGATE_MODELS").map_or(cache, PathBuf::from).join(name);
     assert!(path.exists(), "{} is missing: run `make models`", path.display());
-    load(&path, &LoadOptions { threads: 2, kv_bytes: 256 << 20, max_context: None }).unwrap()
+    load(&path, &LoadOptions { threads, kv_bytes: 256 << 20, max_context: None }).unwrap()
 }
 
 pub fn generator(model: LoadedModel) -> Box<dyn Generator> {

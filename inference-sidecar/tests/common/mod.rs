@@ -22,7 +22,11 @@ pub fn model_path(name: &str) -> PathBuf {
 
 /// Loads a model.
 pub fn model(name: &str) -> LoadedModel {
-    load(&model_path(name), &LoadOptions { threads: 2, kv_bytes: 256 << 20, max_context: None }).unwrap()
+    model_on(name, 2)
+}
+
+pub fn model_on(name: &str, threads: usize) -> LoadedModel {
+    load(&model_path(name), &LoadOptions { threads, kv_bytes: 256 << 20, max_context: None }).unwrap()
 }
 
 pub fn generator(model: LoadedModel) -> Box<dyn Generator> {

@@ -178,8 +178,8 @@ pub struct Endpoint {
     pub task: Option<Task>,
     /// Served entities in file order; weights sum to 100 unless empty.
     pub entities: Vec<Arc<ServedEntity>>,
-    /// Direct grants.
-    pub permissions: Vec<Permission>,
+    /// Direct grants; `None` = the document names none, and every principal may query.
+    pub permissions: Option<Vec<Permission>>,
     /// The document it was compiled from.
     pub document: Arc<EndpointSpec>,
 }

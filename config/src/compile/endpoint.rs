@@ -20,7 +20,7 @@ pub fn endpoint(spec: EndpointSpec, cx: &Context<'_>) -> (Option<Endpoint>, Vec<
 pub(crate) fn compile(spec: EndpointSpec, cx: &Context<'_>, out: &mut Findings) -> Option<Endpoint> {
     let root = Pointer::root();
     tags(&spec.tags, &root.key("tags"), out);
-    let permissions = permissions(&spec.permissions, &root.key("permissions"), out);
+    let permissions = spec.permissions.as_ref().map(|list| permissions(list, &root.key("permissions"), out));
     let served = served(&spec, &root.key("config"), cx, out);
     let (kind, task) = match &served {
         Some(served) => (served.kind, served.task),

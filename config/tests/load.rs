@@ -96,7 +96,7 @@ fn catalogue_models_make_foundation_and_custom_endpoints() {
     assert!(Arc::ptr_eq(model, &snapshot.models[&model.id]));
     assert!(matches!(&model.serving, Serving::Engine { url } if url.as_str() == "http://10.0.0.5:8000/"));
     assert_eq!((snapshot.endpoints["fraud"].kind, snapshot.endpoints["fraud"].task), (EndpointKind::Custom, None));
-    assert_eq!(example("local-models").endpoints["embeddings"].task, Some(Task::Embeddings));
+    assert_eq!(example("local-models").endpoints["minilm"].task, Some(Task::Embeddings));
 }
 
 struct Store;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::{
     compile::{self, Context, Door, Findings, Gateway},
@@ -152,17 +151,9 @@ impl Report {
         for (position, problem) in place.document.duplicates.clone() {
             self.add_at(place.file, position, problem);
         }
-        let mut problems = shape.check(&place.document.value, UnknownKeys::Refuse);
-        // Unknown keys and the like leave a readable document, whose other errors are wanted too.
-        let typed = serde_json::from_value(without_nulls(place.document.value.clone()));
-        if typed.is_err() && problems.is_empty() {
-            // serde's own words could quote a secret.
-            let message =
-                "the schema accepts this document and its type does not: a fault of weirgate, please report it";
-            problems.push(Problem::error(Pointer::root(), message));
-        }
+        let (typed, problems) = shape.read(place.document.value.clone(), UnknownKeys::Refuse);
         self.add(&place, problems);
-        Some((typed.ok()?, place))
+        Some((typed?, place))
     }
 
     /// Runs a part of the compilation and places its findings.
@@ -186,16 +177,5 @@ impl Report {
         let path = at.dotted();
         let message = if path.is_empty() { problem.message } else { format!("{path}: {}", problem.message) };
         self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity: problem.severity, message });
-    }
-}
-
-/// `null` counts as absent (contract §1), also where the type has no option.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        other => other,
     }
 }

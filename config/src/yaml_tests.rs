@@ -79,6 +79,35 @@ fn a_syntax_error_has_a_place_and_shows_no_source() {
     assert!(!error.message.contains('\n'), "{error:?}");
 }
 
+#[test]
+fn no_error_quotes_a_value() {
+    for text in [
+        "a: !!int sk-secret",
+        "a: !!float sk-secret",
+        "a: !!bool sk-secret",
+        "a: !!null sk-secret",
+        "a: !!binary sk-secret!",
+        "a: !!map sk-secret",
+        "a: \"sk-secret",
+        "a: 'sk-secret",
+        "a: sk-secret: x",
+        "a: \"\\qsk-secret\"",
+        "a: {sk-secret",
+        "a: [sk-secret: {}",
+        "a: @sk-secret",
+        "a: `sk-secret",
+        "? [sk-secret]\n: x",
+        "? {sk-secret: x}\n: x",
+        "a: |\n  sk-secret\n b: c",
+        "a: sk-secret\n\tb: c",
+        "a: b\n--- sk-secret\n",
+    ] {
+        if let Err(error) = Document::parse(text) {
+            assert!(!error.message.contains("sk-secret"), "{text:?} → {}", error.message);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {

@@ -10,10 +10,11 @@ use weirgate_config::{
     AwsCredential, CustomAuth, EndpointKind, NoSecrets, PermissionLevel, PermissionPrincipal, ProviderConfig, Secret,
     SecretSource, Serving, Severity, Snapshot, Target, Task, Throughput,
     compile::{self, Context, Door},
-    document::EndpointSpec,
+    document::{CatalogSpec, EndpointSpec, GatewaySpec},
     load, schema,
     secret::Resolver,
     structure::UnknownKeys,
+    yaml,
 };
 
 fn example(name: &str) -> Snapshot {
@@ -95,7 +96,7 @@ fn catalogue_models_make_foundation_and_custom_endpoints() {
     assert!(Arc::ptr_eq(model, &snapshot.models[&model.id]));
     assert!(matches!(&model.serving, Serving::Engine { url } if url.as_str() == "http://10.0.0.5:8000/"));
     assert_eq!((snapshot.endpoints["fraud"].kind, snapshot.endpoints["fraud"].task), (EndpointKind::Custom, None));
-    assert_eq!(example("local-models").endpoints["embeddings"].task, Some(Task::Embeddings));
+    assert_eq!(example("local-models").endpoints["minilm"].task, Some(Task::Embeddings));
 }
 
 struct Store;
@@ -110,8 +111,9 @@ impl SecretSource for Store {
 fn over_rest(block: Value) -> (Option<ProviderConfig>, Vec<String>) {
     let body = json!({ "name": "a", "later_field": 1, "config": { "served_entities": [{ "external_model": {
         "name": "m", "provider": "openai", "task": "llm/v1/chat", "openai_config": block } }] } });
-    assert!(schema::ENDPOINT.check(&body, UnknownKeys::Ignore).is_empty());
-    let spec: EndpointSpec = serde_json::from_value(body).unwrap();
+    let (spec, problems) = schema::ENDPOINT.read::<EndpointSpec>(body, UnknownKeys::Ignore);
+    assert_eq!(problems, []);
+    let spec = spec.unwrap();
     let secrets = Resolver { folder: Path::new("/nowhere"), store: &Store };
     let context = Context { models: None, allow_private: false, door: Door::Rest, secrets };
     let (endpoint, problems) = compile::endpoint(spec, &context);
@@ -206,6 +208,73 @@ prop_compose! {
         json!({ "name": name, "description": description, "tags": tags,
             "rate_limits": [{ "calls": calls, "renewal_period": "minute" }],
             "config": { "served_entities": entities, "traffic_config": { "routes": routes } } })
+    }
+}
+
+/// The pointers of all places in a value.
+fn places(value: &Value, at: String, all: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| places(value, format!("{at}/{key}"), all)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| places(value, format!("{at}/{index}"), all))
+        }
+        _ => {}
+    }
+    all.push(at);
+}
+
+/// A file of an example with one place replaced by something else.
+fn damaged(file: &str) -> impl Strategy<Value = Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
+    let document = yaml::Document::parse(&fs::read_to_string(path).unwrap()).unwrap().value;
+    let mut all = Vec::new();
+    places(&document, String::new(), &mut all);
+    let other = prop_oneof![
+        Just(Value::Null),
+        Just(json!([])),
+        Just(json!({})),
+        Just(json!([null])),
+        Just(json!({ "name": "x" })),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[a-z0-9./:{}]{0,12}".prop_map(Value::from),
+    ];
+    (prop::sample::select(all), other).prop_map(move |(place, other)| {
+        let mut document = document.clone();
+        *document.pointer_mut(&place).unwrap() = other;
+        document
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn schemas_accept_nothing_that_their_types_refuse(
+        gateway in damaged("everything/weirgate.yaml"),
+        catalog in damaged("vllm-engine/catalog.yaml"),
+    ) {
+        let (_, problems) = schema::GATEWAY.read::<GatewaySpec>(gateway, UnknownKeys::Refuse);
+        prop_assert!(problems.iter().all(|problem| !problem.message.contains("fault of weirgate")), "{:?}", problems);
+        let (_, problems) = schema::CATALOG.read::<CatalogSpec>(catalog, UnknownKeys::Refuse);
+        prop_assert!(problems.iter().all(|problem| !problem.message.contains("fault of weirgate")), "{:?}", problems);
+    }
+
+    #[test]
+    fn what_is_refused_says_why(document in damaged("everything/endpoints/chat.yaml")) {
+        let (spec, mut problems) = schema::ENDPOINT.read::<EndpointSpec>(document, UnknownKeys::Refuse);
+        prop_assert!(problems.iter().all(|problem| !problem.message.contains("fault of weirgate")), "{:?}", problems);
+        if let Some(spec) = spec {
+            let secrets = Resolver { folder: Path::new("/nowhere"), store: &Store };
+            let context = Context { models: None, allow_private: false, door: Door::File, secrets };
+            let (endpoint, more) = compile::endpoint(spec, &context);
+            problems.extend(more);
+            // What does not compile says why.
+            prop_assert!(endpoint.is_some() || problems.iter().any(|problem| problem.severity == Severity::Error));
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 //! none. Whoever makes one work deletes its line.
 
 use super::Findings;
-use crate::{diagnostic::Pointer, document::EndpointSpec};
+use crate::{
+    diagnostic::Pointer,
+    document::{EndpointSpec, ExternalModelSpec, OpenAiType, Provider},
+};
 
 pub(super) fn warn(spec: &EndpointSpec, out: &mut Findings) {
     let root = Pointer::root();
@@ -22,5 +25,31 @@ pub(super) fn warn(spec: &EndpointSpec, out: &mut Findings) {
     ];
     for (holder, key, _) in said.iter().filter(|(_, _, said)| *said) {
         out.warning_on_key(&holder.key(key), format!("`{key}` is accepted and not enforced yet"));
+    }
+    let entities = spec.config.as_ref().and_then(|config| config.served_entities.as_deref()).unwrap_or_default();
+    for (index, entity) in entities.iter().enumerate() {
+        let at = config.key("served_entities").index(index);
+        if let Some(external) = entity.external_model.as_ref().filter(|external| !is_callable(external)) {
+            let azure = if external.provider == Provider::Openai { " on Azure" } else { "" };
+            let message = format!("`{}`{azure} is accepted and cannot be called yet", external.provider.as_str());
+            out.warning(&at.key("external_model").key("provider"), message);
+        }
+        if entity.max_provisioned_throughput.is_some() {
+            out.warning_on_key(
+                &at.key("max_provisioned_throughput"),
+                "provisioned throughput is accepted and not enforced yet",
+            );
+        }
+    }
+}
+
+fn is_callable(external: &ExternalModelSpec) -> bool {
+    match external.provider {
+        Provider::Openai => {
+            let kind = external.openai_config.as_ref().and_then(|block| block.openai_api_type);
+            kind.is_none_or(|kind| kind == OpenAiType::Openai)
+        }
+        Provider::DatabricksModelServing | Provider::Custom => true,
+        _ => false,
     }
 }

@@ -208,7 +208,7 @@ pub struct TokenSpec {
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct EngineSpec {
-    /// Path of the weirgate-inference program, relative to the config folder. Default: found beside the gateway or on the PATH.
+    /// The weirgate-inference program: a path relative to the config folder, or a bare name on the PATH. Default: found beside the gateway.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,

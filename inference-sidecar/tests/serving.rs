@@ -111,7 +111,8 @@ async fn logprobs_of_a_chat_spell_the_answer() {
 
 #[tokio::test]
 async fn logprobs_of_a_completion_have_offsets() {
-    let answer = TEXT.ok(COMPLETIONS, json!({"prompt": "One, two,", "temperature": 0, "max_tokens": 4, "logprobs": 2})).await;
+    let answer =
+        TEXT.ok(COMPLETIONS, json!({"prompt": "One, two,", "temperature": 0, "max_tokens": 4, "logprobs": 2})).await;
     let logprobs = &answer["choices"][0]["logprobs"];
     let tokens: Vec<String> = serde_json::from_value(logprobs["tokens"].clone()).unwrap();
     let offsets: Vec<usize> = serde_json::from_value(logprobs["text_offset"].clone()).unwrap();
@@ -223,8 +224,10 @@ async fn before_the_model_is_loaded_clients_are_told_to_wait() {
 
 #[tokio::test]
 async fn sixteen_at_once_answer_as_each_alone() {
-    let prompts = ["The sun", "In 1969,", "A recipe for bread needs flour, water, salt and", "def main():\n", "Zwei mal zwei"];
-    let body = |at: usize| json!({"prompt": prompts[at % 5], "temperature": 0, "max_tokens": 6 + at % 3, "ignore_eos": true});
+    let prompts =
+        ["The sun", "In 1969,", "A recipe for bread needs flour, water, salt and", "def main():\n", "Zwei mal zwei"];
+    let body =
+        |at: usize| json!({"prompt": prompts[at % 5], "temperature": 0, "max_tokens": 6 + at % 3, "ignore_eos": true});
     let mut alone = Vec::new();
     for at in 0..5 {
         let longest = with(body(at), json!({"max_tokens": 8}));
@@ -285,8 +288,12 @@ async fn who_leaves_frees_his_blocks_and_his_place() {
 async fn embeddings_come_as_floats_or_base64() {
     let inputs = json!(["a cat", "a dog", "a cat"]);
     let floats = VECTORS.ok(EMBEDDINGS, json!({"input": inputs})).await;
-    let vectors: Vec<Vec<f32>> =
-        floats["data"].as_array().unwrap().iter().map(|d| serde_json::from_value(d["embedding"].clone()).unwrap()).collect();
+    let vectors: Vec<Vec<f32>> = floats["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| serde_json::from_value(d["embedding"].clone()).unwrap())
+        .collect();
     assert_eq!(vectors.iter().map(Vec::len).collect::<Vec<_>>(), [384; 3]);
     assert_eq!(vectors[0], vectors[2]);
     let norm: f32 = vectors[0].iter().map(|x| x * x).sum();
@@ -294,7 +301,8 @@ async fn embeddings_come_as_floats_or_base64() {
     // [CLS] a cat [SEP], three times.
     assert_eq!(floats["usage"], json!({"prompt_tokens": 12, "total_tokens": 12}));
 
-    let encoded = VECTORS.ok(EMBEDDINGS, json!({"input": inputs, "encoding_format": "base64", "dimensions": 384})).await;
+    let encoded =
+        VECTORS.ok(EMBEDDINGS, json!({"input": inputs, "encoding_format": "base64", "dimensions": 384})).await;
     use base64::Engine as _;
     let text = encoded["data"][1]["embedding"].as_str().unwrap();
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap();

@@ -49,7 +49,10 @@ fn run(jobs: &[&[usize]], gone: Option<usize>, max_batch_tokens: usize) -> (Vec<
 fn jobs_share_batches_and_get_their_own_back() {
     let (answers, batches) = run(&[&[1, 2], &[3], &[4, 5, 6]], None, 1000);
     assert_eq!(batches, [6]);
-    assert_eq!(answers, [Some(vec![vec![1.0], vec![2.0]]), Some(vec![vec![3.0]]), Some(vec![vec![4.0], vec![5.0], vec![6.0]])]);
+    assert_eq!(
+        answers,
+        [Some(vec![vec![1.0], vec![2.0]]), Some(vec![vec![3.0]]), Some(vec![vec![4.0], vec![5.0], vec![6.0]])]
+    );
 }
 
 #[test]

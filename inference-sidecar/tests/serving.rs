@@ -8,7 +8,10 @@ use common::server::{LARGE, Server, Sizes};
 use common::{MINILM, SMOLLM2};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use weirgate_inference::error::EngineError;
+use weirgate_inference::exec::{Generator, GeneratorShape, RaggedBatch};
 use weirgate_inference::http::App;
+use weirgate_inference::load::ModelBody;
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
@@ -282,6 +285,43 @@ async fn who_leaves_frees_his_blocks_and_his_place() {
     narrow.until("kv_cache_usage_perc", 0.0).await;
     assert_eq!(narrow.metric("request_abandoned_total").await, 2.0);
     assert_eq!(narrow.metric("request_success_total").await, 0.0);
+}
+
+/// The real model, until it panics.
+struct Mortal {
+    model: Box<dyn Generator>,
+    steps: usize,
+}
+
+impl Generator for Mortal {
+    fn shape(&self) -> GeneratorShape {
+        self.model.shape()
+    }
+
+    fn step(&mut self, batch: &RaggedBatch, logits: &mut Vec<f32>) -> Result<(), EngineError> {
+        self.steps = self.steps.checked_sub(1).expect("as the test wants it");
+        self.model.step(batch, logits)
+    }
+}
+
+#[tokio::test]
+async fn when_the_model_panics_nobody_is_left_hanging() {
+    let mut model = common::model(SMOLLM2);
+    let ModelBody::Decoder(real) = model.body else { panic!("not a decoder") };
+    model.body = ModelBody::Decoder(Box::new(Mortal { model: real, steps: 3 }));
+    let (server, ended) = Server::start_loaded(model, LARGE);
+    let body = || json!({"prompt": "Once", "max_tokens": 500, "ignore_eos": true});
+    let stream = server.request(COMPLETIONS, with(body(), json!({"stream": true}))).send();
+    let whole = server.post(COMPLETIONS, body());
+    let (stream, (status, error)) = tokio::join!(stream, whole);
+    assert_eq!((status, &error["error"]["type"]), (500, &json!("server_error")));
+    let text = stream.unwrap().text().await.unwrap();
+    let last = text.trim_end().rsplit("data: ").next().unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert!(last["error"]["message"].as_str().unwrap().contains("stopped"), "{text}");
+    // What makes the process exit with a failure.
+    assert!(ended.await.is_err());
+    assert_eq!(server.post(COMPLETIONS, body()).await.0, 500);
 }
 
 #[tokio::test]

@@ -26,8 +26,11 @@ impl Embedder for Sum {
     }
 }
 
+/// The embeddings of one job; `None` if nobody was there to take them.
+type Answer = Option<Vec<Vec<f32>>>;
+
 /// One job for each list of input lengths, all queued before the embedder starts; `gone` has no reader.
-fn run(jobs: &[&[usize]], gone: Option<usize>, max_batch_tokens: usize) -> (Vec<Option<Vec<Vec<f32>>>>, Vec<usize>) {
+fn run(jobs: &[&[usize]], gone: Option<usize>, max_batch_tokens: usize) -> (Vec<Answer>, Vec<usize>) {
     let places = Arc::new(Semaphore::new(jobs.len()));
     let (sender, receiver) = channel();
     let mut replies = Vec::new();

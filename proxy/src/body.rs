@@ -116,12 +116,12 @@ async fn read_capped(
     room: &mut Room<'_>,
 ) -> Result<Option<Bytes>, Refusal> {
     let Some(first) = next(session).await? else { return Ok(Some(Bytes::new())) };
-    // To the very end even when all promised bytes are here: HTTP/2 may say the end in a frame of its own.
-    let mut piece = next(session).await?;
     if first.len() as u64 > cap {
         return Ok(None);
     }
     room.grow(first.len() as u64)?;
+    // To the very end even when all promised bytes are here: HTTP/2 may say the end in a frame of its own.
+    let mut piece = next(session).await?;
     if piece.is_none() {
         return Ok(Some(first));
     }

@@ -139,23 +139,26 @@ def ask_quietly(client):
 
 
 def test_symlink_swap_as_kubernetes_does_it(gateways, one, two):
-    """ConfigMap: config/..data -> folder of a version; the files are links through ..data."""
+    """ConfigMap mounted on endpoints/: chat.yaml -> ..data/chat.yaml, ..data -> the folder of a version."""
     gateway = gateways([chat(one)], start=False)
-    first, second = gateway.config / "..v1", gateway.config / "..v2"
-    (gateway.config / "endpoints").rename(first)
-    shutil.copytree(first, second)
-    data = gateway.config / "..data"
+    endpoints = gateway.config / "endpoints"
+    first, second, data = endpoints / "..v1", endpoints / "..v2", endpoints / "..data"
+    first.mkdir()
+    (endpoints / "chat.yaml").rename(first / "chat.yaml")
     data.symlink_to(first.name)
-    (gateway.config / "endpoints").symlink_to("..data")
+    (endpoints / "chat.yaml").symlink_to("..data/chat.yaml")
     gateway.start().wait_ready()
-    (second / "chat.yaml").write_text((first / "chat.yaml").read_text().replace(one.url, two.url))
     with load(gateway) as answers:
-        start = time.monotonic()
-        swap = gateway.config / "..data_tmp"
-        swap.symlink_to(second.name)
-        swap.rename(data)
-        eventually(lambda: set(answers[-20:]) == {"two"})
-        assert time.monotonic() - start < SOON
+        for version, up, text in ((second, two, "two"), (first, one, "one")):
+            start = time.monotonic()
+            shutil.rmtree(version, ignore_errors=True)
+            version.mkdir()
+            (version / "chat.yaml").write_text(json.dumps(chat(up)))
+            swap = endpoints / "..data_tmp"
+            swap.symlink_to(version.name)
+            swap.rename(data)
+            eventually(lambda text=text: set(answers[-20:]) == {text})
+            assert time.monotonic() - start < SOON
 
 
 def test_endpoints_come_and_go(gateways, one):

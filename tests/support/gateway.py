@@ -98,7 +98,8 @@ class Gateway:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the gateway ended with {self.process.returncode}:\n{self.log()[-4000:]}")
             status, body = self.readyz()
-            assert status == 200 and body["status"] == "ready", f"not ready: {status} {body}\n{self.log()[-4000:]}"
+            engines = all(engine["state"] == "ready" for engine in body["engines"])
+            assert status == 200 and body["status"] == "ready" and engines, f"not ready: {status} {body}\n{self.log()[-4000:]}"
             return True
         eventually(ready, seconds, 0.05)
         return self

@@ -110,13 +110,12 @@ def test_pooled_connection_of_a_cancelled_request_is_not_reused(gateway, upstrea
     up = upstreams["waiting"]
     up.clear()
     before = len(up.connections)
-    for _ in range(3):
+    for n in (1, 2, 3):
         raw = Raw(gateway)
         raw.send(post("/v1/chat/completions", body("waiting")))
-        seen = len(up.requests)
-        eventually(lambda: len(up.requests) > seen or len(up.requests) == 3)
+        eventually(lambda n=n: len(up.requests) == n)
         raw.sock.close()
-    eventually(lambda: len(up.results) == 3)
+        eventually(lambda n=n: len(up.results) == n)
     assert len(up.connections) - before == 3
 
 

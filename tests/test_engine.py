@@ -215,7 +215,8 @@ def test_embeddings_on_invocations_are_floats(gateway):
     assert all(isinstance(item["embedding"], list) for item in answer.json()["data"])
 
 
-@pytest.mark.parametrize("wrong", [{"input": []}, {"input": 7}, {"input": None}, {"input": "x", "stream": True}, {"input": "x", "encoding_format": "hex"}])
+@pytest.mark.parametrize("wrong", [{"input": []}, {"input": 7}, {"input": None}, {"input": "x", "stream": True},
+                                   {"input": "x", "encoding_format": "hex"}])
 def test_wrong_embedding_requests(gateway, door, wrong):
     with gateway.client() as client:
         answer = client.post(f"{door}/embeddings", json={"model": engine.EMBED_ENDPOINT, **wrong})

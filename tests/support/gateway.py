@@ -173,5 +173,5 @@ class Gateway:
     # -- calls
     def client(self, token=documents.ALICE, **options):
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        options = {"timeout": 20, "trust_env": False, **options}
+        options = {"timeout": 20, "trust_env": False, "verify": False, **options}
         return httpx.Client(base_url=self.url, headers={**headers, **options.pop("headers", {})}, **options)

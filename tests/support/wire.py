@@ -34,8 +34,10 @@ class Raw:
         return found
 
     def answer(self):
-        """One whole answer: (status, headers, body). Understands lengths and chunks."""
+        """One whole answer: (status, headers, body), after informational ones. Understands lengths and chunks."""
         status, headers = self.head()
+        while status < 200:
+            status, headers = self.head()
         if "content-length" in headers:
             return status, headers, self.take(int(headers["content-length"]))
         if headers.get("transfer-encoding") == "chunked":

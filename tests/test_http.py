@@ -117,7 +117,7 @@ def test_connection_is_kept(plain):
         for _ in range(20):
             raw.send(post(CHAT, BODY))
             assert raw.answer()[0] == 200
-        raw.send(post(CHAT, {"model": "nope"}))
+        raw.send(post(CHAT, documents.chat_body("nope")))
         assert raw.answer()[0] == 404
         raw.send(post(CHAT, BODY))
         assert raw.answer()[0] == 200, "an error answer must not cost the connection"
@@ -139,7 +139,7 @@ def test_http_1_0(plain):
 
 def test_pipelined_requests_are_answered_in_order_or_not_at_all(plain):
     with Raw(plain) as raw:
-        raw.send(post(CHAT, BODY) + post(CHAT, {"model": "second"}))
+        raw.send(post(CHAT, BODY) + post(CHAT, documents.chat_body("second")))
         assert raw.answer()[0] == 200
         try:
             status, _, body = raw.answer()

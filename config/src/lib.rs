@@ -1,1 +1,23 @@
-//! Being written.
+//! The gateway's configuration: documents as they are written ([`document`]), checked ([`structure`], validation), compiled into one
+//! immutable [`Snapshot`] ([`load()`]) and watched for changes ([`Watcher`]).
+//!
+//! Every finding names file, line and column, and all findings are reported at once; see `docs/decisions/0003-config-errors.md`.
+
+#![deny(missing_docs)]
+
+pub mod address;
+pub mod compile;
+pub mod diagnostic;
+pub mod document;
+pub mod secret;
+mod inputs;
+mod load;
+pub mod schema;
+pub mod snapshot;
+pub mod structure;
+pub mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
+pub use load::load;
+pub use secret::{NoSecrets, Secret, SecretSource, SecretText};
+pub use snapshot::*;

@@ -1,1 +1,49 @@
-//! Being written.
+//! Translation between the wire schema of Weirgate's clients (OpenAI's) and those of providers, without I/O, clock
+//! or runtime: bytes in, bytes out.
+//!
+//! A request is *peeked* at once ([`Ask::peek`]), which validates it and finds what the gateway itself needs. Where
+//! the provider speaks the client's schema the bytes are kept: [`Ask::outgoing`] splices the model's name in, and
+//! [`openai::Stream`] and [`openai::answer`] repair only what contract §8.6 names. Providers with a schema of their
+//! own get a module each beside [`openai`]; they share [`sse`], [`Usage`], and [`ProviderError`].
+//!
+//! ```
+//! use bytes::Bytes;
+//! use weirgate_translate::{Ask, Fill, Model, Secrets, Task, openai};
+//!
+//! let body = br#"{"model": "my-endpoint", "messages": [{"role": "user", "content": "Hi"}], "stream": true}"#;
+//! let ask = Ask::peek(body, Task::Chat)?;
+//! assert_eq!(ask.model.as_deref(), Some("my-endpoint"));
+//! let upstream_body = ask.outgoing(Model::Name("gpt-4o-mini"));
+//! assert!(upstream_body.starts_with(br#"{"model": "gpt-4o-mini", "messages""#));
+//!
+//! let fill = Fill { id: "chatcmpl-1".into(), created: 1_700_000_000, model: "gpt-4o-mini".into() };
+//! let mut stream = openai::Stream::new(ask.task(), ask.include_usage, fill, Secrets::default());
+//! let chunk = Bytes::from_static(b": ping\n\ndata: {\"id\":\"a\",\"object\":\"chat.completion.chunk\",\"created\":1,\
+//!     \"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\ndata: [DONE]\n\n");
+//! let to_client = stream.push(&chunk);
+//! assert!(to_client.starts_with(b"data: {\"id\":\"a\"") && to_client.ends_with(b"data: [DONE]\n\n"));
+//! assert!(stream.first_content_seen());
+//! assert!(stream.finish().is_empty());
+//! assert!(matches!(stream.outcome(), Some(Ok(()))));
+//! # Ok::<(), weirgate_translate::PeekError>(())
+//! ```
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod error;
+mod json;
+pub mod mask;
+pub mod openai;
+mod params;
+mod peek;
+mod splice;
+pub mod sse;
+mod task;
+mod text;
+mod usage;
+
+pub use error::{Broken, Failure, ProviderError};
+pub use mask::Secrets;
+pub use peek::{Ask, Model, PeekError};
+pub use task::{Fill, Task};
+pub use usage::{Usage, estimate};

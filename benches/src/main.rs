@@ -1,2 +1,0 @@
-//! The benchmark's binary.
-fn main() {}

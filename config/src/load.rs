@@ -1,0 +1,186 @@
+//! A config folder → a [`Snapshot`], or everything that is wrong with it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    compile::{self, Context, Dependencies, Door, Findings, Gateway},
+    diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
+    document::{CatalogSpec, EndpointSpec, GatewaySpec},
+    inputs::{CATALOG_FILE, ENDPOINTS_FOLDER, GATEWAY_FILE, Inputs},
+    schema,
+    secret::{Resolver, SecretSource},
+    snapshot::{Endpoint, Snapshot},
+    structure::{Shape, UnknownKeys},
+    yaml,
+};
+
+/// Reads, checks and compiles a config folder. Only `weirgate.yaml`, `catalog.yaml` and `endpoints/*.yaml|yml` are read, all optional.
+///
+/// # Errors
+/// Every finding at once, if at least one is an error. The snapshot's own `warnings` hold the others.
+pub fn load(folder: &Path, secrets: &dyn SecretSource) -> Result<Snapshot, Diagnostics> {
+    let inputs = Inputs::read(folder);
+    load_inputs(&inputs, folder, secrets).result
+}
+
+/// A load with what it depended on, failed or not, for the watcher.
+pub(crate) struct Outcome {
+    pub result: Result<Snapshot, Diagnostics>,
+    pub dependencies: Dependencies,
+    pub digest: [u8; 32],
+}
+
+pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSource) -> Outcome {
+    let resolver = || Resolver { folder, store: secrets };
+    let mut report = Report::default();
+    for (path, content) in &inputs.documents {
+        if let Err(why) = content {
+            report.diagnostics.push(Diagnostic::of_file(path, why.as_str()));
+        }
+    }
+
+    let gateway = report.document::<GatewaySpec>(inputs, Path::new(GATEWAY_FILE), &schema::GATEWAY);
+    let compiled = gateway.as_ref().map(|(spec, place)| report.part(place, |out| compile::gateway(spec, folder, out)));
+    // Without knowing the setting, refusing private addresses would only hide the real error in a crowd.
+    let allow_private = gateway.is_none_or(|(spec, _)| spec.upstreams.allow_private);
+
+    let catalog = report.document::<CatalogSpec>(inputs, Path::new(CATALOG_FILE), &schema::CATALOG);
+    let errors_before = report.errors();
+    let models = catalog.map(|(spec, place)| report.part(&place, |out| compile::models(&spec, folder, allow_private, out)));
+    // Look-ups in a broken catalogue would blame the endpoints.
+    let models_sound = models.as_ref().filter(|_| report.errors() == errors_before && !report.is_broken(Path::new(CATALOG_FILE)));
+
+    let context = Context { models: models_sound, allow_private, door: Door::File, secrets: resolver() };
+    let mut endpoints: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for path in inputs.documents.keys().filter(|path| path.parent() == Some(Path::new(ENDPOINTS_FOLDER))) {
+        let Some((spec, place)) = report.document::<EndpointSpec>(inputs, path, &schema::ENDPOINT) else { continue };
+        let endpoint = report.part(&place, |out| {
+            file_name(&spec, path, &mut files, out);
+            compile::compile_endpoint(spec, &context, out)
+        });
+        if let Some(endpoint) = endpoint {
+            endpoints.insert(Arc::clone(&endpoint.name), Arc::new(endpoint));
+        }
+    }
+
+    let digest = inputs.digest(&report.dependencies, &resolver());
+    let result = match (report.errors(), compiled, models) {
+        (0, Some(Gateway { settings, tokens }), Some(models)) => {
+            let warnings = Diagnostics::new(report.diagnostics).into_vec();
+            Ok(Snapshot { generation: 0, settings, endpoints, models, tokens, warnings, digest })
+        }
+        _ => Err(Diagnostics::new(report.diagnostics)),
+    };
+    Outcome { result, dependencies: report.dependencies, digest }
+}
+
+/// A file is called like its endpoint, and no endpoint has two files.
+fn file_name(spec: &EndpointSpec, path: &Path, files: &mut BTreeMap<String, PathBuf>, out: &mut Findings) {
+    let at = Pointer::root().key("name");
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    if stem != spec.name {
+        let message = format!("the name `{}` and the file name `{stem}` differ; rename one so that they are equal", spec.name);
+        out.problems.push(Problem::error(at, message));
+    } else if let Some(first) = files.insert(spec.name.clone(), path.to_owned()) {
+        let message = format!("the endpoint `{}` is in {} already; delete one of the files", spec.name, first.display());
+        out.problems.push(Problem::error(at, message));
+    }
+}
+
+/// A parsed document to find positions in, with its file.
+struct Place<'i> {
+    file: &'i Path,
+    document: yaml::Document,
+}
+
+#[derive(Default)]
+struct Report {
+    diagnostics: Vec<Diagnostic>,
+    dependencies: Dependencies,
+}
+
+impl Report {
+    fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    fn is_broken(&self, file: &Path) -> bool {
+        self.diagnostics.iter().any(|d| d.file == file && d.severity == Severity::Error)
+    }
+
+    /// Reads a document into its type; an absent file reads as empty. `None` when nothing typed can be had from it.
+    fn document<'i, T: DeserializeOwned>(&mut self, inputs: &'i Inputs, file: &'i Path, shape: &Shape) -> Option<(T, Place<'i>)> {
+        let text = match inputs.documents.get(file) {
+            Some(Ok(text)) => text,
+            Some(Err(_)) => return None,
+            None => "",
+        };
+        let document = match yaml::Document::parse(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let (line, column) = error.at.map_or((1, 1), |at| (at.line, at.column));
+                let severity = Severity::Error;
+                self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity, message: error.message });
+                return None;
+            }
+        };
+        let place = Place { file, document };
+        let mut problems = place.document.problems.clone();
+        problems.extend(shape.check(&place.document.value, UnknownKeys::Refuse));
+        // Unknown keys and the like leave a readable document, whose other errors are wanted too.
+        let typed = serde_json::from_value(without_nulls(place.document.value.clone()));
+        if let (Err(error), true) = (&typed, problems.is_empty()) {
+            problems.push(Problem::error(Pointer::root(), format!("cannot be read: {error}")));
+        }
+        self.add(&place, problems);
+        Some((typed.ok()?, place))
+    }
+
+    /// Runs a part of the compilation and places its findings.
+    fn part<R>(&mut self, place: &Place<'_>, run: impl FnOnce(&mut Findings) -> R) -> R {
+        let mut findings = Findings { dependencies: std::mem::take(&mut self.dependencies), ..Findings::default() };
+        let result = run(&mut findings);
+        self.dependencies = findings.dependencies;
+        self.add(place, findings.problems);
+        result
+    }
+
+    fn add(&mut self, place: &Place<'_>, problems: Vec<Problem>) {
+        for problem in problems {
+            let position = place.document.position(&problem);
+            let dotted = problem.at.dotted();
+            // A key of its own line explains itself; a finding inside a list is easier to find with its path.
+            let message = if dotted.contains('\0') || dotted.is_empty() { problem.message } else { format!("{dotted}: {}", problem.message) };
+            self.diagnostics.push(Diagnostic {
+                file: place.file.to_owned(),
+                line: position.line,
+                column: position.column,
+                severity: problem.severity,
+                message,
+            });
+        }
+    }
+}
+
+/// `null` counts as absent (contract §1), also where the type has no option.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,332 @@
+//! A JSON value against the JSON Schema that schemars derives from a document type, with all problems collected.
+//!
+//! serde's derive stops at the first error and knows no places; this walk replaces it as the judge of shape, for YAML files and for REST
+//! bodies alike. It knows the keywords that our own types produce, not all of JSON Schema. `null` counts as absent (contract §1).
+
+use std::collections::HashMap;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::diagnostic::{Pointer, Problem};
+
+/// What happens to keys that the schema does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownKeys {
+    /// An error with a suggestion: files.
+    Refuse,
+    /// Nothing: REST bodies.
+    Ignore,
+}
+
+/// A schema made ready for checking.
+pub struct Shape {
+    schema: Value,
+    patterns: HashMap<String, Regex>,
+}
+
+impl Shape {
+    /// Prepares a schema made by [`crate::schema::of`].
+    pub fn new(schema: Value) -> Self {
+        let mut patterns = HashMap::new();
+        collect_patterns(&schema, &mut patterns);
+        Self { schema, patterns }
+    }
+
+    /// The schema itself.
+    pub fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// Every structural problem of a value. Never quotes a value except where only fixed words are allowed.
+    pub fn check(&self, value: &Value, unknown_keys: UnknownKeys) -> Vec<Problem> {
+        let mut walk = Walk { shape: self, unknown_keys, problems: Vec::new() };
+        walk.value(&self.schema, value, &Pointer::root());
+        walk.problems
+    }
+
+    /// Follows `$ref`s; each leads into `$defs`, and a chain longer than their number would be a loop.
+    fn resolve<'s>(&'s self, mut schema: &'s Value) -> &'s Value {
+        for _ in 0..16 {
+            let target = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
+            match target.and_then(|pointer| self.schema.pointer(pointer)) {
+                Some(next) => schema = next,
+                None => break,
+            }
+        }
+        schema
+    }
+}
+
+fn collect_patterns(schema: &Value, patterns: &mut HashMap<String, Regex>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::String(pattern)) = map.get("pattern")
+                && let Ok(regex) = Regex::new(pattern)
+            {
+                patterns.insert(pattern.clone(), regex);
+            }
+            map.values().for_each(|value| collect_patterns(value, patterns));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect_patterns(value, patterns)),
+        _ => {}
+    }
+}
+
+struct Walk<'s> {
+    shape: &'s Shape,
+    unknown_keys: UnknownKeys,
+    problems: Vec<Problem>,
+}
+
+impl<'s> Walk<'s> {
+    fn error(&mut self, at: &Pointer, message: String) {
+        self.problems.push(Problem::error(at.clone(), message));
+    }
+
+    fn value(&mut self, schema: &'s Value, value: &Value, at: &Pointer) {
+        let schema = self.shape.resolve(schema);
+        if let Some(words) = self.fixed_words(schema) {
+            return self.word(schema, &words, value, at);
+        }
+        if let Some(branches) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
+            return self.one_of(branches, value, at);
+        }
+        let types = type_names(schema);
+        if !types.is_empty() && !types.iter().any(|name| has_type(value, name)) {
+            let message = format!("expected {}, found {}{}", expected(schema, &types), kind_of(value), quote_hint(&types, value));
+            return self.error(at, message);
+        }
+        match value {
+            Value::Object(map) => self.object(schema, map, at),
+            Value::Array(items) => self.array(schema, items, at),
+            Value::String(text) => self.text(schema, text, at),
+            Value::Number(number) => self.number(schema, number.as_f64().unwrap_or(f64::NAN), at),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn object(&mut self, schema: &'s Value, map: &Map<String, Value>, at: &Pointer) {
+        let known = schema.get("properties").and_then(Value::as_object);
+        let others = schema.get("additionalProperties");
+        for (key, value) in map {
+            match known.and_then(|properties| properties.get(key)) {
+                Some(_) if value.is_null() => {}
+                Some(property) => self.value(property, value, &at.key(key)),
+                None if others == Some(&Value::Bool(false)) => {
+                    if self.unknown_keys == UnknownKeys::Refuse {
+                        let message = unknown_key(schema, key, known);
+                        self.problems.push(Problem::error(at.key(key), message).on_key());
+                    }
+                }
+                None => {
+                    if let Some(other) = others {
+                        self.value(other, value, &at.key(key));
+                    }
+                }
+            }
+        }
+        for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            if map.get(key).is_none_or(Value::is_null) {
+                let property = known.and_then(|properties| properties.get(key)).map(|p| self.shape.resolve(p));
+                let form = property.map_or_else(String::new, |p| {
+                    let words = self.fixed_words(p).map(|words| format!("one of {}", list(&words)));
+                    format!(": {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
+                });
+                self.error(at, format!("`{key}` is missing; it is required{form}"));
+            }
+        }
+    }
+
+    fn array(&mut self, schema: &'s Value, items: &[Value], at: &Pointer) {
+        self.length(schema, ["minItems", "maxItems"], items.len(), "entries", at);
+        if let Some(item_schema) = schema.get("items") {
+            for (index, item) in items.iter().enumerate() {
+                self.value(item_schema, item, &at.index(index));
+            }
+        }
+    }
+
+    fn text(&mut self, schema: &'s Value, text: &str, at: &Pointer) {
+        self.length(schema, ["minLength", "maxLength"], text.chars().count(), "characters", at);
+        let pattern = schema.get("pattern").and_then(Value::as_str).and_then(|p| self.shape.patterns.get(p));
+        if pattern.is_some_and(|regex| !regex.is_match(text)) {
+            self.error(at, format!("expected {}", expected(schema, &type_names(schema))));
+        }
+    }
+
+    fn number(&mut self, schema: &'s Value, number: f64, at: &Pointer) {
+        let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
+        let (low, high) = (bound("minimum"), bound("maximum"));
+        if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
+            self.error(at, format!("out of range; allowed is {}", span(low, high, "")));
+        }
+    }
+
+    fn length(&mut self, schema: &Value, names: [&str; 2], length: usize, unit: &str, at: &Pointer) {
+        let [low, high] = names.map(|name| schema.get(name).and_then(Value::as_f64));
+        if low.is_some_and(|low| (length as f64) < low) || high.is_some_and(|high| length as f64 > high) {
+            self.error(at, format!("has {length} {unit}; allowed is {}", span(low, high, unit)));
+        }
+    }
+
+    /// An optional type is `anyOf: [T, null]`; of real alternatives the one that fits, else the one of the same JSON type, is reported.
+    fn one_of(&mut self, branches: &'s [Value], value: &Value, at: &Pointer) {
+        let branches: Vec<&Value> =
+            branches.iter().map(|b| self.shape.resolve(b)).filter(|b| type_names(b) != ["null"]).collect();
+        let mut closest: Option<Vec<Problem>> = None;
+        for branch in &branches {
+            let mut attempt = Walk { shape: self.shape, unknown_keys: self.unknown_keys, problems: Vec::new() };
+            attempt.value(branch, value, at);
+            if attempt.problems.is_empty() {
+                return;
+            }
+            if branches.len() == 1 || type_names(branch).iter().any(|name| has_type(value, name)) {
+                closest.get_or_insert(attempt.problems);
+            }
+        }
+        match closest {
+            Some(problems) => self.problems.extend(problems),
+            None => {
+                let forms: Vec<String> = branches.iter().map(|b| expected(b, &type_names(b))).collect();
+                self.error(at, format!("expected {}, found {}", forms.join(" or "), kind_of(value)));
+            }
+        }
+    }
+
+    /// The allowed words of an enum: `enum`, `const`, or `oneOf` of such.
+    fn fixed_words(&self, schema: &'s Value) -> Option<Vec<&'s str>> {
+        if let Some(word) = schema.get("const") {
+            return word.as_str().map(|word| vec![word]);
+        }
+        if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+            return Some(words.iter().filter_map(Value::as_str).collect());
+        }
+        let branches = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)?;
+        let mut words = Vec::new();
+        for branch in branches.iter().map(|b| self.shape.resolve(b)).filter(|b| type_names(b) != ["null"]) {
+            words.extend(self.fixed_words(branch)?);
+        }
+        Some(words)
+    }
+
+    fn word(&mut self, schema: &Value, words: &[&str], value: &Value, at: &Pointer) {
+        let Some(text) = value.as_str() else {
+            return self.error(at, format!("expected one of {}, found {}", list(words), kind_of(value)));
+        };
+        let any_case = schema.get("x-any-case") == Some(&Value::Bool(true));
+        if words.iter().any(|word| *word == text || any_case && word.eq_ignore_ascii_case(text)) {
+            return;
+        }
+        // Long text is no misspelt word; it may be something pasted by mistake.
+        let quoted = if text.len() <= 40 { format!("`{}`", text.escape_debug()) } else { "this text".to_owned() };
+        let hint = closest(text, words).map_or_else(String::new, |word| format!("did you mean `{word}`? "));
+        self.error(at, format!("{quoted} is not allowed here; {hint}allowed: {}", list(words)));
+    }
+}
+
+fn unknown_key(schema: &Value, key: &str, known: Option<&Map<String, Value>>) -> String {
+    let planned = schema.get("x-planned").and_then(Value::as_array).into_iter().flatten();
+    if planned.filter_map(Value::as_str).any(|word| word == key) {
+        return format!("`{key}` does not work yet; remove it");
+    }
+    let known: Vec<&str> = known.map_or_else(Vec::new, |properties| properties.keys().map(String::as_str).collect());
+    let shown: String = key.escape_debug().take(64).collect();
+    if known.is_empty() {
+        return format!("unknown key `{shown}`; no keys are allowed here");
+    }
+    let hint = closest(key, &known).map_or_else(String::new, |word| format!("did you mean `{word}`? "));
+    format!("unknown key `{shown}`; {hint}allowed: {}", known.join(", "))
+}
+
+/// The allowed word that a typo most likely meant.
+pub(crate) fn closest<'w>(word: &str, allowed: &[&'w str]) -> Option<&'w str> {
+    let lower = word.to_lowercase();
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+    // Longer input cannot be a typo, and the distance is quadratic.
+    if word.len() > 80 {
+        return None;
+    }
+    let best = allowed.iter().min_by_key(|candidate| distance(candidate))?;
+    let longest = best.chars().count().max(lower.chars().count());
+    (distance(best) * 3 <= longest).then_some(*best)
+}
+
+fn type_names(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(name)) => vec![name],
+        Some(Value::Array(names)) => {
+            let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+            // Null was dealt with as absence.
+            if names == ["null"] { names } else { names.into_iter().filter(|name| *name != "null").collect() }
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn has_type(value: &Value, name: &str) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "null" => value.is_null(),
+        _ => false,
+    }
+}
+
+fn expected(schema: &Value, types: &[&str]) -> String {
+    if let Some(text) = schema.get("x-expected").and_then(Value::as_str) {
+        return text.to_owned();
+    }
+    let words: Vec<&str> = types
+        .iter()
+        .map(|name| match *name {
+            "object" => "a mapping",
+            "array" => "a list",
+            "string" => "text",
+            "boolean" => "true or false",
+            "integer" => "a whole number",
+            "number" => "a number",
+            other => other,
+        })
+        .collect();
+    if words.is_empty() { "another value".to_owned() } else { words.join(" or ") }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+fn quote_hint(types: &[&str], value: &Value) -> &'static str {
+    let scalar = value.is_number() || value.is_boolean();
+    if scalar && types.contains(&"string") { "; put it in quotes" } else { "" }
+}
+
+fn span(low: Option<f64>, high: Option<f64>, unit: &str) -> String {
+    let text = match (low, high) {
+        (Some(low), Some(high)) => format!("{low} to {high}"),
+        (Some(low), None) => format!("at least {low}"),
+        (None, Some(high)) => format!("at most {high}"),
+        (None, None) => String::new(),
+    };
+    if unit.is_empty() { text } else { format!("{text} {unit}") }
+}
+
+fn list(words: &[&str]) -> String {
+    words.join(", ")
+}
+
+#[cfg(test)]
+#[path = "structure_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,239 @@
+//! YAML text → a JSON value with the position of every key and value, bounded against bombs.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+use serde_saphyr::{
+    Location, Options, Spanned,
+    options::{DuplicateKeyPolicy, MergeKeyPolicy},
+};
+
+use crate::diagnostic::{Pointer, Problem};
+
+/// Nodes in one document, aliases expanded.
+const MAX_NODES: usize = 200_000;
+/// Nesting of one document.
+const MAX_DEPTH: usize = 48;
+
+/// A place in the text: line and column from 1, column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// From 1.
+    pub line: u64,
+    /// From 1, in characters.
+    pub column: u64,
+}
+
+impl From<Location> for Position {
+    fn from(location: Location) -> Self {
+        Self { line: location.line(), column: location.column() }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    key: Option<Position>,
+    value: Position,
+}
+
+/// A parsed document.
+#[derive(Debug)]
+pub struct Document {
+    /// The content.
+    pub value: Value,
+    /// What is wrong with it as YAML though it could be read: duplicate keys.
+    pub problems: Vec<Problem>,
+    places: HashMap<Pointer, Places>,
+}
+
+/// Why a text is not YAML at all.
+#[derive(Debug)]
+pub struct SyntaxError {
+    /// Where, if known.
+    pub at: Option<Position>,
+    /// What.
+    pub message: String,
+}
+
+impl Document {
+    /// Parses one document. A text without content is an empty mapping.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
+        let mut document = Self { value: Value::Null, problems: Vec::new(), places: HashMap::new() };
+        document.value = match root {
+            Some(node) => document.take(node, Pointer::root(), None),
+            None => Value::Null,
+        };
+        if document.value.is_null() {
+            document.value = Value::Object(Map::new());
+        }
+        Ok(document)
+    }
+
+    /// Where a problem is; a place that is not in the text (a missing key) counts as its nearest holder.
+    pub fn position(&self, problem: &Problem) -> Position {
+        let mut at = Some(problem.at.clone());
+        while let Some(pointer) = at {
+            if let Some(places) = self.places.get(&pointer) {
+                // The key of a block is easier to find than the first key inside it.
+                let inside = pointer != problem.at;
+                let use_key = inside || problem.on_key || self.value.pointer(pointer.as_str()).is_some_and(is_container);
+                return if use_key { places.key.unwrap_or(places.value) } else { places.value };
+            }
+            at = pointer.parent();
+        }
+        Position { line: 1, column: 1 }
+    }
+
+    fn take(&mut self, node: Node, at: Pointer, key: Option<Position>) -> Value {
+        self.places.insert(at.clone(), Places { key, value: node.0.referenced.into() });
+        match node.0.value {
+            Kind::Scalar(value) => value,
+            Kind::Sequence(items) => {
+                Value::Array(items.into_iter().enumerate().map(|(i, item)| self.take(item, at.index(i), None)).collect())
+            }
+            Kind::Mapping(entries) => {
+                let mut seen: BTreeMap<String, Position> = BTreeMap::new();
+                let mut map = Map::new();
+                for (key, value) in entries {
+                    let position = Position::from(key.referenced);
+                    let place = at.key(&key.value);
+                    if let Some(first) = seen.get(&key.value) {
+                        let message = format!("the key `{}` is there twice, first on line {}; keep one", key.value, first.line);
+                        self.problems.push(Problem::error(at.key(&format!("{}\u{0}{}", key.value, position.line)), message).on_key());
+                        if let Some(last) = self.problems.last() {
+                            self.places.insert(last.at.clone(), Places { key: Some(position), value: position });
+                        }
+                        continue;
+                    }
+                    seen.insert(key.value.clone(), position);
+                    let value = self.take(value, place, Some(position));
+                    map.insert(key.value, value);
+                }
+                Value::Object(map)
+            }
+        }
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_documents: 1,
+            max_aliases: 1000,
+            max_anchors: 1000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_NODES,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::Merge,
+        strict_booleans: true,
+        underscored_numbers_as_strings: true,
+    }
+}
+
+/// The library's words without its source excerpt, which could show a secret.
+fn syntax_error(error: serde_saphyr::Error) -> SyntaxError {
+    let at = error.location().filter(|location| location.line() > 0).map(Position::from);
+    let text = error.without_snippet().to_string();
+    let message = text.lines().next().unwrap_or("this is not YAML").trim();
+    // The position is reported beside the message already.
+    let message = match message.rfind(" at line ") {
+        Some(cut) => &message[..cut],
+        None => message,
+    };
+    SyntaxError { at, message: format!("not valid YAML: {message}") }
+}
+
+/// A node with its place; the content is gathered untyped.
+#[derive(Deserialize)]
+struct Node(Spanned<Kind>);
+
+enum Kind {
+    Scalar(Value),
+    Sequence(Vec<Node>),
+    Mapping(Vec<(Spanned<String>, Node)>),
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Value::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(Kind::Scalar(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Number::from_f64(value).map_or(Value::Null, Value::Number)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Value::String(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Value::String(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = items.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Kind::Sequence(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            nodes.push(entry);
+        }
+        Ok(Kind::Mapping(nodes))
+    }
+}
+
+#[cfg(test)]
+#[path = "yaml_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn at(document: &Document, pointer: Pointer, on_key: bool) -> (u64, u64) {
+    let mut problem = Problem::error(pointer, "");
+    problem.on_key = on_key;
+    let position = document.position(&problem);
+    (position.line, position.column)
+}
+
+#[test]
+fn every_key_and_value_has_its_place() {
+    let document = Document::parse("a: 1\nlist:\n  - x: yes\n    \"y\": {z: 'q'}\n").unwrap();
+    assert_eq!(document.value, json!({"a": 1, "list": [{"x": "yes", "y": {"z": "q"}}]}));
+    let root = Pointer::root();
+    let item = root.key("list").index(0);
+    assert_eq!(at(&document, root.key("a"), true), (1, 1));
+    assert_eq!(at(&document, root.key("a"), false), (1, 4));
+    assert_eq!(at(&document, item.key("x"), false), (3, 8));
+    assert_eq!(at(&document, item.key("y").key("z"), true), (4, 11));
+    assert_eq!(at(&document, item.key("y").key("z"), false), (4, 14));
+    assert_eq!(at(&document, item.key("y").key("absent"), false), (4, 5));
+}
+
+#[test]
+fn duplicate_keys_are_all_found_and_the_first_counts() {
+    let document = Document::parse("a: 1\nb: 2\na: 3\na: 4\n").unwrap();
+    assert_eq!(document.value, json!({"a": 1, "b": 2}));
+    let lines: Vec<_> = document.problems.iter().map(|p| document.position(p).line).collect();
+    assert_eq!(lines, [3, 4]);
+    assert!(document.problems[0].message.contains("first on line 1"));
+}
+
+#[test]
+fn scalars_follow_yaml_1_2() {
+    let document = Document::parse("[1, -2, 1.5, true, no, on, null, ~, 1_000, '5', 2023-05-15, 0x10, 1.10]").unwrap();
+    let expected = json!([1, -2, 1.5, true, "no", "on", null, null, "1_000", "5", "2023-05-15", 16, 1.1]);
+    assert_eq!(document.value, expected);
+}
+
+#[test]
+fn nothing_is_an_empty_mapping() {
+    for text in ["", "\n\n", "# only a comment\n", "---\n"] {
+        assert_eq!(Document::parse(text).unwrap().value, json!({}), "{text:?}");
+    }
+}
+
+#[test]
+fn aliases_and_merges_work_and_point_to_their_use() {
+    let document = Document::parse("base: &b {x: 1}\nuse: *b\nmore:\n  <<: *b\n  y: 2\n").unwrap();
+    assert_eq!(document.value, json!({"base": {"x": 1}, "use": {"x": 1}, "more": {"x": 1, "y": 2}}));
+    assert_eq!(at(&document, Pointer::root().key("use"), true), (2, 1));
+}
+
+#[test]
+fn bombs_are_refused_quickly() {
+    let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let last = format!("*a{}", level - 1);
+        laughs.push_str(&format!("a{level}: &a{level} [{}]\n", vec![last; 10].join(", ")));
+    }
+    let deep = "[".repeat(100_000);
+    let long = format!("a: {}", "{b: ".repeat(3000));
+    let started = std::time::Instant::now();
+    for text in [laughs.as_str(), deep.as_str(), long.as_str(), "a: &a [*a]\n"] {
+        assert!(Document::parse(text).is_err());
+    }
+    assert!(started.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn a_syntax_error_has_a_place_and_shows_no_source() {
+    let error = Document::parse("key: sk-very-secret\nother: [1, 2\nmore: 3\n").unwrap_err();
+    assert!(error.at.is_some_and(|at| at.line >= 2), "{error:?}");
+    assert!(!error.message.contains("secret"), "{error:?}");
+    assert!(!error.message.contains('\n'), "{error:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = Document::parse(&text);
+    }
+
+    #[test]
+    fn no_yaml_like_text_panics(text in "[-a:{}\\[\\]&*!|>'\"#%@ \n\t0-9<?,.~]{0,80}") {
+        if let Ok(document) = Document::parse(&text) {
+            for problem in &document.problems {
+                document.position(problem);
+            }
+        }
+    }
+
+    #[test]
+    fn json_is_yaml(value in crate::structure::tests::any_json()) {
+        let document = Document::parse(&serde_json::to_string_pretty(&json!({ "value": value })).unwrap()).unwrap();
+        prop_assert_eq!(document.value, json!({ "value": value }));
+    }
+}

@@ -1,0 +1,134 @@
+//! Who asks: tokens, their hashes, and the principals behind them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of a token's bytes. The token itself is never kept.
+pub type TokenHash = [u8; 32];
+
+/// Hash of a token as a client presents it.
+pub fn hash_token(token: &[u8]) -> TokenHash {
+    Sha256::digest(token).into()
+}
+
+/// Group that every principal belongs to (contract §2.3).
+pub const EVERYONE: &str = "users";
+/// Group whose members may do everything (contract §2.3).
+pub const ADMINS: &str = "admins";
+
+/// What kind of account a principal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// A person.
+    User,
+    /// A program.
+    ServicePrincipal,
+}
+
+/// The account behind a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Person or program.
+    pub kind: PrincipalKind,
+    /// User name or application id.
+    pub name: Arc<str>,
+    /// Groups, without [`EVERYONE`].
+    pub groups: Vec<Arc<str>>,
+    /// Member of [`ADMINS`].
+    pub admin: bool,
+}
+
+impl Principal {
+    /// Whether the principal is in a group.
+    pub fn in_group(&self, group: &str) -> bool {
+        group == EVERYONE || (group == ADMINS && self.admin) || self.groups.iter().any(|g| &**g == group)
+    }
+}
+
+/// A token that is accepted.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Whose token it is.
+    pub principal: Arc<Principal>,
+    /// Unix seconds after which it is not accepted any more.
+    pub expires_at: Option<u64>,
+}
+
+/// All accepted tokens, by hash. Lookup is by hash, so its time says nothing about a token's characters.
+#[derive(Debug, Default)]
+pub struct Directory {
+    tokens: HashMap<TokenHash, Credential>,
+}
+
+impl Directory {
+    /// From hashes and credentials; a hash that comes twice keeps its last credential.
+    pub fn new(tokens: impl IntoIterator<Item = (TokenHash, Credential)>) -> Self {
+        Directory { tokens: tokens.into_iter().collect() }
+    }
+
+    /// The principal of a token at `now` (Unix seconds), if it is known and not expired.
+    pub fn authenticate(&self, token: &[u8], now: u64) -> Option<&Arc<Principal>> {
+        let credential = self.tokens.get(&hash_token(token))?;
+        match credential.expires_at {
+            Some(end) if now >= end => None,
+            _ => Some(&credential.principal),
+        }
+    }
+}
+
+/// The token of an `Authorization: Bearer` header value. The scheme's case does not matter (RFC 9110 §11.1).
+pub fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    let token = rest.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(expires_at: Option<u64>) -> Directory {
+        let principal = Arc::new(Principal {
+            kind: PrincipalKind::User,
+            name: "ada".into(),
+            groups: vec!["research".into()],
+            admin: false,
+        });
+        Directory::new([(hash_token(b"secret"), Credential { principal, expires_at })])
+    }
+
+    #[test]
+    fn only_the_whole_token_is_known() {
+        let known = directory(None);
+        assert_eq!(&*known.authenticate(b"secret", 0).unwrap().name, "ada");
+        for wrong in [&b"secre"[..], b"secret ", b"", b"Secret"] {
+            assert!(known.authenticate(wrong, 0).is_none());
+        }
+    }
+
+    #[test]
+    fn a_token_ends_at_its_second() {
+        let known = directory(Some(100));
+        assert!(known.authenticate(b"secret", 99).is_some());
+        assert!(known.authenticate(b"secret", 100).is_none());
+    }
+
+    #[test]
+    fn bearer_takes_any_case_and_spaces() {
+        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bEARER   abc "), Some(&b"abc"[..]));
+        for wrong in [&b"Basic abc"[..], b"Bearer", b"Bearer ", b"", b"Bearerabc"] {
+            assert_eq!(bearer(wrong), None);
+        }
+    }
+
+    #[test]
+    fn groups() {
+        let known = directory(None);
+        let ada = known.authenticate(b"secret", 0).unwrap();
+        assert!(ada.in_group("research") && ada.in_group(EVERYONE));
+        assert!(!ada.in_group(ADMINS) && !ada.in_group("sales"));
+    }
+}

@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use weirgate_config::{NoSecrets, schema};
+use weirgate_control::tokens::TokenStore;
+
+use crate::error::ProxyError;
+use crate::live::unix_now;
+use crate::run;
+
+/// The gateway in front of all LLM traffic.
+#[derive(Parser)]
+#[command(name = "weirgate", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Run {
+        #[command(flatten)]
+        folders: Folders,
+        /// Listen here instead of on the listeners of weirgate.yaml (may be repeated).
+        #[arg(long, value_name = "ADDR")]
+        listen: Vec<SocketAddr>,
+    },
+    /// Validate a config folder; names every mistake at once.
+    Check {
+        /// The folder with weirgate.yaml, endpoints/ and catalog.yaml.
+        dir: PathBuf,
+    },
+    /// Print the JSON Schemas of the config files, or write them to a folder.
+    Schema {
+        /// Write the files into this folder instead.
+        #[arg(long, value_name = "DIR")]
+        write: Option<PathBuf>,
+    },
+    /// Tokens made at run time.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it once; works beside a running gateway.
+    Create {
+        #[command(flatten)]
+        folders: Folders,
+        /// Whose token it is.
+        #[arg(long)]
+        user: String,
+        /// A group that the user belongs to (may be repeated).
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        /// The user may do everything.
+        #[arg(long)]
+        admin: bool,
+        /// How long the token is accepted, such as 30d or 12h; for ever if not given.
+        #[arg(long, value_parser = lifetime)]
+        lifetime: Option<Duration>,
+    },
+}
+
+#[derive(Args)]
+struct Folders {
+    /// The config folder.
+    #[arg(long, value_name = "DIR")]
+    config: PathBuf,
+    /// Where tokens and other state are kept; default: `state` in the config folder.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Folders {
+    fn state(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| self.config.join("state"))
+    }
+}
+
+/// Runs what the command line asks for.
+pub fn run() -> Result<ExitCode, ProxyError> {
+    match Cli::parse().command {
+        Command::Run { folders, listen } => run::run(&folders.config, &folders.state(), &listen),
+        Command::Check { dir } => Ok(check(&dir)),
+        Command::Schema { write } => print_schemas(write.as_deref()),
+        Command::Token { command: TokenCommand::Create { folders, user, groups, admin, lifetime } } => {
+            let seconds = lifetime.map(|lifetime| lifetime.as_secs());
+            let token = TokenStore::open(&folders.state())?.create(&user, groups, admin, unix_now(), seconds)?;
+            println!("{token}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(dir: &Path) -> ExitCode {
+    match weirgate_config::load(dir, &NoSecrets) {
+        Ok(snapshot) => {
+            for warning in &snapshot.warnings {
+                println!("{warning}");
+            }
+            let (endpoints, models) = (snapshot.endpoints.len(), snapshot.models.len());
+            println!("{}: ok: {endpoints} endpoints, {models} catalog models, {} warnings", dir.display(), snapshot.warnings.len());
+            ExitCode::SUCCESS
+        }
+        Err(diagnostics) => {
+            println!("{diagnostics}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_schemas(folder: Option<&Path>) -> Result<ExitCode, ProxyError> {
+    for (name, schema) in schema::all() {
+        let text = schema::to_text(schema);
+        match folder {
+            Some(folder) => {
+                let path = folder.join(name);
+                std::fs::write(&path, text)
+                    .map_err(|source| ProxyError::Io { what: format!("writing {}", path.display()), source })?;
+            }
+            None => println!("// {name}\n{text}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let seconds = |(digits, unit): (&str, &str)| {
+        let factor = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        digits.parse::<u64>().ok()?.checked_mul(factor).filter(|seconds| *seconds > 0)
+    };
+    let parsed = text.len().checked_sub(1).and_then(|end| text.split_at_checked(end)).and_then(seconds);
+    parsed.map(Duration::from_secs).ok_or_else(|| "give a number with a unit, such as 30d, 12h or 90s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lifetimes() {
+        assert_eq!(lifetime("30d").unwrap().as_secs(), 2_592_000);
+        assert_eq!(lifetime("90s").unwrap().as_secs(), 90);
+        for wrong in ["", "d", "0d", "30", "-1d", "3w", "99999999999999999999d", "9é"] {
+            assert!(lifetime(wrong).is_err(), "{wrong}");
+        }
+    }
+}

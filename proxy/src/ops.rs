@@ -1,0 +1,96 @@
+//! The private operations listener: `/healthz`, `/readyz`, `/metrics`.
+//!
+//! It is a Pingora service like the public ones, so its socket is handed over in an upgrade as theirs are.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+use pingora_http::ResponseHeader;
+use serde_json::{Value, json};
+
+use crate::live::Live;
+use crate::reply;
+
+const JSON: &str = "application/json";
+/// Prometheus' text exposition format, version 0.0.4.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Serves operators.
+pub struct Operations {
+    /// What it tells of.
+    pub live: Arc<Live>,
+}
+
+impl Operations {
+    fn answer(&self, path: &str) -> (u16, &'static str, Vec<u8>) {
+        match path {
+            "/healthz" => (200, JSON, json!({"status": "ok"}).to_string().into_bytes()),
+            "/readyz" => {
+                let draining = self.live.draining.load(Ordering::Acquire);
+                (if draining { 503 } else { 200 }, JSON, self.readiness(draining).to_string().into_bytes())
+            }
+            "/metrics" => {
+                for engine in self.live.shared.engines.all() {
+                    self.live.shared.metrics.show_engine(&engine);
+                }
+                (200, EXPOSITION, self.live.shared.metrics.text())
+            }
+            _ => (404, JSON, json!({"message": "there are /healthz, /readyz and /metrics"}).to_string().into_bytes()),
+        }
+    }
+
+    fn readiness(&self, draining: bool) -> Value {
+        let table = self.live.table();
+        let endpoints: Vec<_> =
+            table.readiness().into_iter().map(|(name, ready)| json!({"name": &*name, "ready": ready})).collect();
+        let engines: Vec<_> = self
+            .live
+            .shared
+            .engines
+            .all()
+            .into_iter()
+            .map(|engine| {
+                json!({
+                    "name": engine.label,
+                    "state": engine.state().name(),
+                    "restarts": engine.restarts.load(Ordering::Relaxed),
+                })
+            })
+            .collect();
+        json!({
+            "status": if draining { "draining" } else { "ready" },
+            "generation": table.generation,
+            "config_error": self.live.config_error(),
+            "endpoints": endpoints,
+            "engines": engines,
+        })
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Operations {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !matches!(session.read_request().await, Ok(true)) {
+            return None;
+        }
+        let get = session.req_header().method == http::Method::GET;
+        let path = session.req_header().uri.path().to_owned();
+        let (status, content_type, body) =
+            if get { self.answer(&path) } else { (405, JSON, json!({"message": "only GET"}).to_string().into_bytes()) };
+        let mut head = ResponseHeader::build(status, Some(4)).ok()?;
+        head.insert_header("content-type", content_type).ok()?;
+        reply::whole(&mut session, head, Bytes::from(body)).await.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+}

@@ -1,0 +1,52 @@
+//! State that outlives a reload, keyed by what it belongs to.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use url::Url;
+use weirgate_config::snapshot::{Settings, UpstreamDefaults};
+
+use crate::engines::Engines;
+use crate::error::ProxyError;
+use crate::metrics::Metrics;
+use crate::upstream::Timeouts;
+use crate::upstream::address::Address;
+
+/// Addresses, engines and metrics.
+pub struct Registries {
+    addresses: Mutex<HashMap<String, Arc<Address>>>,
+    /// Local models' engines.
+    pub engines: Engines,
+    /// Counters and histograms.
+    pub metrics: Metrics,
+}
+
+impl Registries {
+    /// `state` = the gateway's state folder.
+    pub fn new(settings: &Settings, state: &Path) -> Result<Self, ProxyError> {
+        Ok(Registries {
+            addresses: Mutex::default(),
+            engines: Engines::new(&state.join("engines"), settings.engine.clone())?,
+            metrics: Metrics::new()?,
+        })
+    }
+
+    /// The address behind a URL, shared by all that name the same place under the same rules.
+    pub fn address_of_url(&self, url: &Url, settings: &UpstreamDefaults) -> Result<Arc<Address>, ProxyError> {
+        let fresh = Address::of_url(url, settings.allow_private, Timeouts::from(settings))?;
+        let key = format!("{} {} {:?}", fresh.label, settings.allow_private, Timeouts::from(settings));
+        let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.entry(key).or_insert_with(|| Arc::new(fresh)).clone())
+    }
+
+    /// All addresses, for the resolver.
+    pub fn addresses(&self) -> Vec<Arc<Address>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Forgets what the present configuration does not use; requests in flight keep their own reference.
+    pub fn keep_addresses(&self, used: impl Fn(&Arc<Address>) -> bool) {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, address| used(address));
+    }
+}

@@ -1,0 +1,197 @@
+//! One attempt on the wire: HTTP/1.1 over Pingora's pooled connections.
+
+use bytes::Bytes;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::upstreams::peer::{HttpPeer, Peer};
+use pingora_core::{Error, ErrorType, RetryType};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use weirgate_policy::door::Refusal;
+use weirgate_policy::reason::Reason;
+
+use super::{Timeouts, Upstream};
+
+/// Heads and bodies up to this size leave in one write; beyond it copying costs more than a second write.
+const ONE_WRITE: usize = 16 * 1024;
+
+/// Pooled connections to all upstreams.
+pub struct Wire {
+    transport: TransportConnector,
+}
+
+impl Wire {
+    /// `pool` = idle connections kept, over all upstreams.
+    pub fn new(pool: usize) -> Self {
+        Wire { transport: TransportConnector::new(Some(ConnectorOptions::new(pool))) }
+    }
+
+    /// Sends head and body, and waits for the head of the answer.
+    ///
+    /// A pooled connection may have been closed by the upstream just now. When one was reused and no byte of an answer
+    /// came, the upstream did not work on the request, so it is sent once more on a fresh connection; `resent` says so.
+    pub async fn send(&self, upstream: &Upstream, head: &[u8], body: &Bytes) -> Result<(Answer<'_>, bool), Refusal> {
+        let mut failure = None;
+        for peer in upstream.address.peers()? {
+            let (stream, reused) = match self.transport.get_stream(&*peer).await {
+                Ok(found) => found,
+                Err(e) => {
+                    failure = Some(refuse(&e, Reason::UpstreamConnect, upstream));
+                    continue;
+                }
+            };
+            return match self.exchange(stream, &peer, &upstream.timeouts, head, body).await {
+                Ok(answer) => Ok((answer, false)),
+                Err(Lost { untouched: true, .. }) if reused => {
+                    let fresh = self
+                        .transport
+                        .new_stream(&*peer)
+                        .await
+                        .map_err(|e| refuse(&e, Reason::UpstreamConnect, upstream))?;
+                    match self.exchange(fresh, &peer, &upstream.timeouts, head, body).await {
+                        Ok(answer) => Ok((answer, true)),
+                        Err(lost) => Err(refuse(&lost.error, Reason::UpstreamClosed, upstream)),
+                    }
+                }
+                Err(lost) => Err(refuse(&lost.error, Reason::UpstreamClosed, upstream)),
+            };
+        }
+        Err(failure.unwrap_or_else(|| Refusal::new(Reason::UpstreamConnect, "the upstream has no address to try")))
+    }
+
+    async fn exchange(
+        &self,
+        mut stream: Stream,
+        peer: &Arc<HttpPeer>,
+        timeouts: &Timeouts,
+        head: &[u8],
+        body: &Bytes,
+    ) -> Result<Answer<'_>, Lost> {
+        let written = pingora_timeout::timeout(timeouts.gap, write(&mut stream, head, body)).await;
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => {
+                // Nothing was answered yet, but part of the request may have been worked on if the body was large.
+                return Err(Lost { error: Error::because(ErrorType::WriteError, "sending the request", e), untouched: true });
+            }
+            Err(_) => {
+                return Err(Lost { error: Error::explain(ErrorType::WriteTimedout, "sending the request"), untouched: false });
+            }
+        }
+        let mut session = HttpSession::new_with_options(stream, &**peer);
+        session.read_timeout = Some(timeouts.first_byte);
+        loop {
+            if let Err(error) = session.read_response().await {
+                let untouched = no_byte_came(&error);
+                return Err(Lost { error, untouched });
+            }
+            match session.get_status().map(|s| s.as_u16()) {
+                // Informational; the answer proper follows.
+                Some(100..=199) => continue,
+                Some(status) => {
+                    session.read_timeout = Some(timeouts.gap);
+                    return Ok(Answer { wire: self, session, peer: peer.clone(), status, idle: timeouts.idle });
+                }
+                None => {
+                    let error = Error::explain(ErrorType::InvalidHTTPHeader, "an answer without a status");
+                    return Err(Lost { error, untouched: false });
+                }
+            }
+        }
+    }
+}
+
+/// Whether the connection ended before any byte of an answer. Pingora says how many bytes of a head had come only in
+/// the error's text; should that text change, requests are no longer resent, which is the safe side.
+fn no_byte_came(error: &Error) -> bool {
+    error.retry == RetryType::ReusedOnly && error.context.as_ref().is_some_and(|text| text.as_str().ends_with("already read: 0"))
+}
+
+async fn write(stream: &mut Stream, head: &[u8], body: &Bytes) -> std::io::Result<()> {
+    if head.len() + body.len() <= ONE_WRITE {
+        let mut whole = Vec::with_capacity(head.len() + body.len());
+        whole.extend_from_slice(head);
+        whole.extend_from_slice(body);
+        stream.write_all(&whole).await?;
+    } else {
+        stream.write_all(head).await?;
+        stream.write_all(body).await?;
+    }
+    stream.flush().await
+}
+
+/// A connection that ended without an answer.
+struct Lost {
+    error: Box<Error>,
+    /// No byte of an answer had come.
+    untouched: bool,
+}
+
+fn refuse(error: &Error, otherwise: Reason, upstream: &Upstream) -> Refusal {
+    let reason = match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout => {
+            Reason::UpstreamTimeout
+        }
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => Reason::UpstreamBrokenAnswer,
+        _ => otherwise,
+    };
+    let what = match reason {
+        Reason::UpstreamTimeout => "did not answer in time",
+        Reason::UpstreamBrokenAnswer => "sent an answer that is not HTTP",
+        Reason::UpstreamConnect => "cannot be reached",
+        _ => "closed the connection before its answer was complete",
+    };
+    log::debug!("{}: {error}", upstream.address.label);
+    Refusal::new(reason, format!("the upstream {what}"))
+}
+
+/// An answer whose head has been read.
+pub struct Answer<'w> {
+    wire: &'w Wire,
+    session: HttpSession,
+    peer: Arc<HttpPeer>,
+    /// HTTP status.
+    pub status: u16,
+    idle: Duration,
+}
+
+impl Answer<'_> {
+    /// A header's value, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.session.get_header(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body, as it arrives.
+    pub async fn chunk(&mut self, upstream: &Upstream) -> Result<Option<Bytes>, Refusal> {
+        self.session.read_body_bytes().await.map_err(|e| refuse(&e, Reason::UpstreamClosed, upstream))
+    }
+
+    /// The whole body, refused beyond `limit` bytes.
+    pub async fn collect(&mut self, limit: usize, upstream: &Upstream) -> Result<Bytes, Refusal> {
+        let Some(first) = self.chunk(upstream).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.chunk(upstream).await? else { return Ok(first) };
+        let mut whole = Vec::with_capacity(first.len() + second.len());
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(more) = self.chunk(upstream).await? {
+            if whole.len() + more.len() > limit {
+                return Err(Refusal::new(
+                    Reason::UpstreamBrokenAnswer,
+                    format!("the upstream's answer is larger than {limit} bytes"),
+                ));
+            }
+            whole.extend_from_slice(&more);
+        }
+        Ok(whole.into())
+    }
+
+    /// Gives the connection back to the pool, if the answer was read to its end; closes it otherwise.
+    pub async fn release(mut self) {
+        self.session.respect_keepalive();
+        if let Some(stream) = self.session.reuse().await {
+            self.wire.transport.release_stream(stream, self.peer.reuse_hash(), Some(self.idle));
+        }
+    }
+}

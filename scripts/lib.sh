@@ -1,0 +1,23 @@
+# Sourced by the other scripts: places and messages.
+# shellcheck shell=bash disable=SC2034
+
+set -eu
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+cache=$root/.cache
+models=${WEIRGATE_MODELS:-$cache/models}
+target=${CARGO_TARGET_DIR:-$root/target}
+
+# A login shell would have it; `make` from an editor or a service may not.
+if [ -d "$HOME/.cargo/bin" ]; then PATH=$PATH:$HOME/.cargo/bin; fi
+
+say() { printf '==> %s\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }

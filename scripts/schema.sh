@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Writes the JSON Schema of the config files from the Rust types; a test fails when the copy in the repository is stale.
+. "$(dirname "$0")/lib.sh"
+
+scripts/setup.sh build
+cargo run --quiet --locked -p weirgate-proxy --bin weirgate -- schema > "$root/config/schema.json.new"
+mv config/schema.json.new config/schema.json
+say "config/schema.json is up to date"

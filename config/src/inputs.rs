@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{compile::Dependencies, secret::Resolver};
+use crate::dependencies::Dependencies;
 
 /// A larger document is refused.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -53,8 +53,8 @@ impl Inputs {
         Self { documents }
     }
 
-    /// SHA-256 over the documents and the dependencies as they are now.
-    pub fn digest(&self, dependencies: &Dependencies, secrets: &Resolver<'_>) -> [u8; 32] {
+    /// SHA-256 over the documents and what was seen of the dependencies.
+    pub fn digest(&self, dependencies: &Dependencies) -> [u8; 32] {
         let mut hash = Hash(Sha256::new());
         for (path, content) in &self.documents {
             hash.field(path.as_os_str().as_encoded_bytes());
@@ -63,21 +63,7 @@ impl Inputs {
                 Err(error) => hash.field(error.as_bytes()),
             }
         }
-        for path in &dependencies.files {
-            hash.field(path.as_os_str().as_encoded_bytes());
-            match read_limited(path) {
-                Ok(bytes) => hash.field(&bytes),
-                Err(error) => hash.field(error.to_string().as_bytes()),
-            }
-        }
-        for path in &dependencies.presence {
-            hash.field(path.as_os_str().as_encoded_bytes());
-            hash.field(&[u8::from(path.exists())]);
-        }
-        for reference in &dependencies.secrets {
-            hash.field(reference.as_bytes());
-            hash.field(secrets.resolve(reference).value().unwrap_or_default().as_bytes());
-        }
+        dependencies.feed(|bytes| hash.field(bytes));
         hash.0.finalize().into()
     }
 }
@@ -124,7 +110,7 @@ fn read_document(path: &Path) -> Option<Result<String, String>> {
 }
 
 /// Reads a regular file of bounded size; a pipe or device would block or never end.
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod compile;
+mod dependencies;
 pub mod diagnostic;
 pub mod document;
 pub mod secret;
@@ -15,9 +16,11 @@ mod load;
 pub mod schema;
 pub mod snapshot;
 pub mod structure;
+mod watch;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
 pub use load::load;
 pub use secret::{NoSecrets, Secret, SecretSource, SecretText};
 pub use snapshot::*;
+pub use watch::{ConfigError, Watcher};

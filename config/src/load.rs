@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    compile::{self, Context, Dependencies, Door, Findings, Gateway},
+    compile::{self, Context, Door, Findings, Gateway},
+    dependencies::Dependencies,
     diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
     document::{CatalogSpec, EndpointSpec, GatewaySpec},
     inputs::{CATALOG_FILE, ENDPOINTS_FOLDER, GATEWAY_FILE, Inputs},
@@ -38,7 +39,6 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSource) -> Outcome {
-    let resolver = || Resolver { folder, store: secrets };
     let mut report = Report::default();
     for (path, content) in &inputs.documents {
         if let Err(why) = content {
@@ -57,7 +57,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
     // Look-ups in a broken catalogue would blame the endpoints.
     let models_sound = models.as_ref().filter(|_| report.errors() == errors_before && !report.is_broken(Path::new(CATALOG_FILE)));
 
-    let context = Context { models: models_sound, allow_private, door: Door::File, secrets: resolver() };
+    let context = Context { models: models_sound, allow_private, door: Door::File, secrets: Resolver { folder, store: secrets } };
     let mut endpoints: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in inputs.documents.keys().filter(|path| path.parent() == Some(Path::new(ENDPOINTS_FOLDER))) {
@@ -71,7 +71,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
     }
 
-    let digest = inputs.digest(&report.dependencies, &resolver());
+    let digest = inputs.digest(&report.dependencies);
     let result = match (report.errors(), compiled, models) {
         (0, Some(Gateway { settings, tokens }), Some(models)) => {
             let warnings = Diagnostics::new(report.diagnostics).into_vec();
@@ -137,8 +137,10 @@ impl Report {
         problems.extend(shape.check(&place.document.value, UnknownKeys::Refuse));
         // Unknown keys and the like leave a readable document, whose other errors are wanted too.
         let typed = serde_json::from_value(without_nulls(place.document.value.clone()));
-        if let (Err(error), true) = (&typed, problems.is_empty()) {
-            problems.push(Problem::error(Pointer::root(), format!("cannot be read: {error}")));
+        if typed.is_err() && problems.is_empty() {
+            // serde's own words could quote a secret.
+            let message = "the schema accepts this document and its type does not: a fault of weirgate, please report it";
+            problems.push(Problem::error(Pointer::root(), message));
         }
         self.add(&place, problems);
         Some((typed.ok()?, place))

@@ -1,9 +1,8 @@
 //! Secret values and where they come from. A value is reachable by [`SecretText::expose`] only; no `Debug` or `Display` shows it.
 
-use std::{fmt, fs, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
-/// A secret file larger than this is not read.
-const SECRET_FILE_LIMIT: u64 = 128 * 1024;
+use crate::inputs::read_limited;
 
 /// The text of a secret. `Debug` shows `<redacted>`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,11 +147,7 @@ impl Resolver<'_> {
 }
 
 fn read_secret_file(path: &Path) -> std::io::Result<String> {
-    let length = fs::metadata(path)?.len();
-    if length > SECRET_FILE_LIMIT {
-        return Err(std::io::Error::other(format!("it is larger than {SECRET_FILE_LIMIT} bytes")));
-    }
-    fs::read_to_string(path)
+    String::from_utf8(read_limited(path)?).map_err(|_| std::io::Error::other("it is not UTF-8 text"))
 }
 
 #[cfg(test)]

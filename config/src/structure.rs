@@ -157,7 +157,9 @@ impl<'s> Walk<'s> {
 
     fn number(&mut self, schema: &'s Value, number: f64, at: &Pointer) {
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-        let (low, high) = (bound("minimum"), bound("maximum"));
+        // schemars gives Rust's width as a format and no maximum.
+        let width = (schema.get("format").and_then(Value::as_str) == Some("uint32")).then_some(f64::from(u32::MAX));
+        let (low, high) = (bound("minimum"), bound("maximum").or(width));
         if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
             self.error(at, format!("out of range; allowed is {}", span(low, high, "")));
         }
@@ -300,7 +302,7 @@ fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
-        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(number) if number.is_f64() => "a fraction or too large a number",
         Value::Number(_) => "a number",
         Value::String(_) => "text",
         Value::Array(_) => "a list",

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
@@ -13,7 +14,7 @@ use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 use weirgate_config::snapshot::{Listener, Snapshot};
-use weirgate_config::{NoSecrets, Watcher};
+use weirgate_config::{Diagnostics, NoSecrets, Watcher};
 use weirgate_control::tokens::TokenStore;
 
 use crate::background::Background;
@@ -23,6 +24,9 @@ use crate::error::ProxyError;
 use crate::live::{self, Live, unix_now};
 use crate::ops::Operations;
 use crate::tls::Certificate;
+
+/// A state of the config folder, good or not.
+type Change = Result<Arc<Snapshot>, Arc<Diagnostics>>;
 
 /// How long the watcher waits for a burst of file events to end.
 const DEBOUNCE: Duration = Duration::from_millis(40);
@@ -35,27 +39,24 @@ const ADMIN: &str = "admin";
 
 /// Runs until a signal ends the process.
 pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCode, ProxyError> {
-    let first = weirgate_config::load(config, &NoSecrets).map_err(|all| ProxyError::Config(all.to_string()))?;
+    let (tell, changes) = sync_channel(1);
+    // The first load comes at once; the watcher waits for the changes that follow to be taken.
+    let _watcher = Watcher::start(config, Arc::new(NoSecrets), DEBOUNCE, move |change| {
+        let _ = tell.send(change);
+    })
+    .map_err(|e| ProxyError::Config(e.to_string()))?;
+    let first = changes.recv().map_err(|_| ProxyError::Config("the watcher ended before it loaded anything".into()))?;
+    let first = first.map_err(|all| ProxyError::Config(all.to_string()))?;
     for warning in &first.warnings {
         log::warn!("{warning}");
     }
-    let first = Arc::new(Snapshot { generation: 1, ..first });
     let tokens = TokenStore::open(state)?;
     let admin_token = admin_token(&tokens)?;
     let live = Arc::new(Live::new(first.clone(), state, tokens, admin_token.as_deref())?);
 
     let listeners = chosen(&first, listen);
     let certificates = certificates(&listeners)?;
-    let watched = live.clone();
-    let reloaded = certificates.clone();
-    let _watcher = Watcher::start(config.into(), Arc::new(NoSecrets), DEBOUNCE, &first, move |change| match change {
-        Ok(snapshot) => {
-            reloaded.iter().flatten().for_each(|certificate| certificate.reload());
-            watched.accept(snapshot);
-        }
-        Err(diagnostics) => watched.refuse(diagnostics.to_string()),
-    })
-    .map_err(|e| ProxyError::Config(e.to_string()))?;
+    follow(changes, live.clone(), certificates.clone())?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_engines, engines_stop) = watch::channel(false);
@@ -85,6 +86,27 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     Drain { live, stop, stop_engines, engines_ended: ended, grace }.spawn()?;
     server.run(RunArgs { shutdown_signal: Box::new(Stop(stopped)) });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts each change to use, on a thread of its own: compiling and looking names up may take a moment.
+fn follow(
+    changes: Receiver<Change>,
+    live: Arc<Live>,
+    certificates: Vec<Option<Arc<Certificate>>>,
+) -> Result<(), ProxyError> {
+    let apply = move || {
+        for change in changes {
+            match change {
+                Ok(snapshot) => {
+                    certificates.iter().flatten().for_each(|certificate| certificate.reload());
+                    live.accept(snapshot);
+                }
+                Err(diagnostics) => live.refuse(diagnostics.to_string()),
+            }
+        }
+    };
+    let failed = |source| ProxyError::Io { what: "starting the reload thread".into(), source };
+    std::thread::Builder::new().name("reload".into()).spawn(apply).map(|_| ()).map_err(failed)
 }
 
 /// The token of the environment, or at the very first start a new one, printed once.

@@ -75,10 +75,9 @@ fn source(source: &str, at: &Pointer, folder: &Path, out: &mut Findings) -> Opti
         return None;
     }
     let path = folder.join(source);
-    if !path.exists() {
+    if !out.dependencies.exists(&path) {
         // No error: the model may still be on its way.
         out.warning(at, format!("there is no file or folder `{source}` (relative to the config folder) yet"));
     }
-    out.dependencies.presence.insert(path.clone());
     Some(Serving::Source(path))
 }

@@ -91,8 +91,9 @@ fn resolve(reference: &SecretRef, name: &str, at: &Pointer, cx: &Context<'_>, ou
 
 /// Looks a well-formed reference up and notes the dependency.
 pub(crate) fn look_up(reference: &str, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Secret {
-    out.dependencies.secrets.insert(reference.to_owned());
-    missing(cx.secrets.resolve(reference), at, cx, out)
+    let secret = cx.secrets.resolve(reference);
+    out.dependencies.secret(reference, &secret);
+    missing(secret, at, cx, out)
 }
 
 fn missing(secret: Secret, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Secret {

@@ -118,7 +118,7 @@ fn tls_files(spec: &TlsSpec, at: &Pointer, folder: &Path, out: &mut Findings) ->
         if !full.is_file() {
             out.error(&at.key(key), format!("there is no file `{path}` (relative to the config folder)"));
         }
-        out.dependencies.files.insert(full.clone());
+        out.dependencies.file(&full);
         full
     };
     TlsFiles { cert: file("cert", &spec.cert), key: file("key", &spec.key) }

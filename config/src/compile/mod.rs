@@ -12,11 +12,7 @@ mod openai;
 mod provider;
 mod traffic;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) use catalog::models;
 pub(crate) use endpoint::compile as compile_endpoint;
@@ -24,6 +20,7 @@ pub use endpoint::endpoint;
 pub(crate) use gateway::{Gateway, gateway};
 
 use crate::{
+    dependencies::Dependencies,
     diagnostic::{Pointer, Problem},
     secret::Resolver,
     snapshot::{Model, ModelId},
@@ -48,17 +45,6 @@ pub struct Context<'a> {
     pub door: Door,
     /// Where secrets are looked up.
     pub secrets: Resolver<'a>,
-}
-
-/// What a state depends on beside its documents; the watcher looks at these too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Dependencies {
-    /// Files whose content matters: certificates and keys.
-    pub files: BTreeSet<PathBuf>,
-    /// Files of which only the existence matters: models.
-    pub presence: BTreeSet<PathBuf>,
-    /// Secret references.
-    pub secrets: BTreeSet<String>,
 }
 
 /// Gathers problems and dependencies on the way.

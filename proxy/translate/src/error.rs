@@ -34,11 +34,9 @@ impl ProviderError {
     /// Reads an error body of OpenAI's shape (`{"error":{…}}`), Databricks' (`{"error_code","message"}`), vLLM's
     /// (`{"object":"error",…}`), FastAPI's (`{"detail":…}`), or else as text, HTML included. Never fails.
     pub fn read(body: &[u8], secrets: &Secrets) -> Self {
-        let json: Option<Value> = if body.len() <= MAX_BODY { serde_json::from_slice(body).ok() } else { None };
         let text = |value: &Value| plain(value, secrets, MAX_MESSAGE);
-        let Some(json) = json else {
-            let body = String::from_utf8_lossy(body.get(..MAX_BODY).unwrap_or(body)).into_owned();
-            return Self { message: cap(&mask::clean(&squeeze(&body), secrets), MAX_MESSAGE), ..Self::default() };
+        let Some(json) = parsed(body) else {
+            return Self { message: words(body, secrets), ..Self::default() };
         };
         let fields = match json.get("error") {
             Some(error @ Value::Object(_)) => error,
@@ -71,32 +69,15 @@ impl ProviderError {
             _ => 502,
         }
     }
-
-    /// The last event of a stream that failed, contract §8.5; `error_code` is one of contract §1.2.
-    pub fn chunk(&self, error_code: &str) -> Bytes {
-        let chunk = json!({ "error": self, "error_code": error_code, "message": self.message });
-        Bytes::from(format!("data: {chunk}\n\n"))
-    }
-}
-
-/// The contract's `error_code` for a provider's status, contract §8.7.
-pub fn error_code(status: u16) -> &'static str {
-    match status {
-        401 | 403 => "PERMISSION_DENIED",
-        429 => "REQUEST_LIMIT_EXCEEDED",
-        400..=499 => "BAD_REQUEST",
-        504 => "DEADLINE_EXCEEDED",
-        _ => "INTERNAL_ERROR",
-    }
 }
 
 /// A provider's error body to be quoted (contract §8.7): its JSON, or its text, cleaned and bounded as in
 /// [`ProviderError`].
 pub fn masked(body: &[u8], secrets: &Secrets) -> Value {
-    let cut = body.get(..MAX_BODY).unwrap_or(body);
-    let text = String::from_utf8_lossy(cut);
-    let text = mask::clean(&text, secrets);
-    serde_json::from_str(&text).unwrap_or_else(|_| Value::from(cap(&squeeze(&text), MAX_MESSAGE)))
+    match parsed(body) {
+        Some(json) => cleaned(json, secrets),
+        None => Value::from(words(body, secrets)),
+    }
 }
 
 /// An answer that is not what the provider's schema says. To a client it is a 502.
@@ -146,16 +127,31 @@ impl Failure {
             Self::Broken(_) => 502,
         }
     }
-
-    /// The last event of the stream that it ended.
-    pub fn chunk(&self) -> Bytes {
-        self.error().chunk(error_code(self.status()))
-    }
 }
 
 impl From<Broken> for Failure {
     fn from(broken: Broken) -> Self {
         Self::Broken(broken)
+    }
+}
+
+fn parsed(body: &[u8]) -> Option<Value> {
+    if body.len() <= MAX_BODY { serde_json::from_slice(body).ok() } else { None }
+}
+
+/// A body that is no JSON, as a short clean text.
+fn words(body: &[u8], secrets: &Secrets) -> String {
+    let text = String::from_utf8_lossy(body.get(..MAX_BODY).unwrap_or(body));
+    cap(&mask::clean(&squeeze(&text), secrets), MAX_MESSAGE)
+}
+
+/// The value with every string in it clean.
+fn cleaned(value: Value, secrets: &Secrets) -> Value {
+    match value {
+        Value::String(text) => Value::from(mask::clean(&text, secrets).into_owned()),
+        Value::Array(values) => values.into_iter().map(|value| cleaned(value, secrets)).collect(),
+        Value::Object(members) => members.into_iter().map(|(key, value)| (key, cleaned(value, secrets))).collect(),
+        other => other,
     }
 }
 

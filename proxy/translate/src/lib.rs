@@ -36,6 +36,8 @@ pub mod mask;
 pub mod openai;
 mod params;
 mod peek;
+#[cfg(test)]
+mod recorded;
 mod splice;
 pub mod sse;
 mod task;

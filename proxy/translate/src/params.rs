@@ -84,33 +84,35 @@ impl Params {
 
     /// Reads one field; those that the gateway has no use for are passed over.
     pub fn read(&mut self, key: &str, value: &str) -> Result<(), PeekError> {
+        if value == "null" {
+            return Ok(());
+        }
         if CUSTOM_MODEL_INPUT.contains(&key) {
             let problem = "is an input of custom models; this endpoint serves a language model";
             return Err(wrong(key.to_owned(), problem));
         }
-        if value == "null" {
-            return Ok(());
-        }
         match (key, self.task) {
             ("messages", Task::Chat) => {
                 let tally = text::tally(value);
-                let elements = json::elements(value, |message| if message.starts_with('{') { Ok(()) } else { Err(()) });
-                if !matches!(elements, Ok(1..)) {
+                if !(value.starts_with('[') && tally.only_objects()) {
                     return Err(wrong("messages", "must be a non-empty array of message objects"));
                 }
                 self.messages = tally.objects;
                 self.input(tally.chars);
             }
             ("prompt", Task::Completions) | ("input", Task::Embeddings) => {
-                if !value.starts_with('"') && !matches!(json::elements(value, |_| Ok::<_, ()>(())), Ok(1..)) {
+                if !value.starts_with('"') && !filled_array(value) {
                     return Err(wrong(key.to_owned(), "must be a string or a non-empty array of strings or token ids"));
                 }
                 self.input(text::tally(value).chars);
             }
             ("stream", _) => self.stream = typed("stream", value, "must be true or false")?,
             ("stream_options", _) => {
-                let options: StreamOptions =
-                    typed("stream_options", value, "must be an object such as {\"include_usage\": true}")?;
+                const RULE: &str = "must be an object such as {\"include_usage\": true}";
+                let options: StreamOptions = typed("stream_options", value, RULE)?;
+                if !value.starts_with('{') {
+                    return Err(wrong("stream_options", RULE));
+                }
                 self.include_usage = options.include_usage.unwrap_or_default();
             }
             ("max_tokens", _) => self.max_tokens = Some(integer("max_tokens", value)?),
@@ -167,6 +169,10 @@ impl Params {
 #[derive(Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
+}
+
+fn filled_array(value: &str) -> bool {
+    value.strip_prefix('[').is_some_and(|inside| !inside.trim_start().starts_with(']'))
 }
 
 /// An error about one field.

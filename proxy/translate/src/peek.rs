@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -63,7 +64,6 @@ pub enum Model<'m> {
 }
 
 /// A valid request, still in the client's bytes.
-#[derive(Debug)]
 pub struct Ask<'a> {
     /// `model` as the client gave it; absent and `null` are the same.
     pub model: Option<Cow<'a, str>>,
@@ -179,6 +179,15 @@ impl<'a> Ask<'a> {
         self.private.iter().for_each(|span| edits.remove(span.clone()));
         self.extra.iter().for_each(|(key, value)| edits.insert(key, value));
         Bytes::from(splice::apply(self.body, edits.into_edits(self.body)))
+    }
+}
+
+/// Without what people wrote.
+impl fmt::Debug for Ask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Ask");
+        debug.field("task", &self.task).field("model", &self.model).field("stream", &self.stream);
+        debug.finish_non_exhaustive()
     }
 }
 

@@ -9,6 +9,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
+use crate::error::Broken;
+
 /// Most bytes of one event.
 pub const MAX_EVENT: usize = 1024 * 1024;
 
@@ -21,39 +23,40 @@ pub struct Event<'e> {
     pub data: Cow<'e, [u8]>,
 }
 
-/// An event is larger than [`MAX_EVENT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
-
 /// Cuts a stream that arrives in any pieces into events. Holds back at most one unfinished event.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Splitter {
     held: BytesMut,
     lines: Lines,
+    /// Past the first event, so that a byte-order mark is no longer one.
+    begun: bool,
 }
 
 impl Splitter {
     /// Calls `each` for every event that `chunk` completes. Events that lie wholly within `chunk` are slices of it.
     ///
     /// # Errors
-    /// [`TooLong`]; the splitter is of no use after that.
-    pub fn push(&mut self, mut chunk: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), TooLong> {
+    /// [`Broken::TooLong`]: an event is larger than [`MAX_EVENT`]. The splitter is of no use after that.
+    pub fn push(&mut self, mut chunk: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), Broken> {
         while let Some(end) = self.lines.event_end(chunk) {
             let (event, rest) = chunk.split_at_checked(end).unwrap_or((chunk, &[]));
             chunk = rest;
             if self.held.len() + event.len() > MAX_EVENT {
-                return Err(TooLong);
+                return Err(Broken::TooLong);
             }
-            if self.held.is_empty() {
-                Event::read(event).map(&mut each);
+            let event = if self.held.is_empty() {
+                event
             } else {
                 self.held.extend_from_slice(event);
-                Event::read(&self.held).map(&mut each);
-                self.held.clear();
-            }
+                &*self.held
+            };
+            let mark: &[u8] = if self.begun { b"" } else { b"\xEF\xBB\xBF" };
+            Event::read(event.strip_prefix(mark).unwrap_or(event)).map(&mut each);
+            self.begun = true;
+            self.held.clear();
         }
         if self.held.len() + chunk.len() > MAX_EVENT {
-            return Err(TooLong);
+            return Err(Broken::TooLong);
         }
         self.held.extend_from_slice(chunk);
         Ok(())
@@ -73,7 +76,6 @@ impl<'e> Event<'e> {
         {
             return (!data.trim_ascii().is_empty()).then_some(Self { as_is: Some(event), data: Cow::Borrowed(data) });
         }
-        let event = event.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(event);
         let mut data: Option<Cow<'e, [u8]>> = None;
         for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
             let value = match line.strip_prefix(b"data") {
@@ -95,7 +97,6 @@ impl<'e> Event<'e> {
 }
 
 /// Where in the current line the stream stands.
-#[derive(Debug)]
 struct Lines {
     /// Nothing of the line was seen yet.
     empty: bool,
@@ -142,7 +143,6 @@ impl Lines {
 
 /// Collects what goes to the client for one chunk from upstream. As long as everything collected is a run of that
 /// chunk, nothing is copied and the result is a slice of it.
-#[derive(Debug)]
 pub(crate) struct Output<'c> {
     chunk: &'c Bytes,
     run: Range<usize>,
@@ -166,7 +166,7 @@ impl<'c> Output<'c> {
 
     /// Adds a piece of the chunk.
     pub fn add_place(&mut self, place: Range<usize>) {
-        if place.start == self.run.end && !self.run.is_empty() {
+        if place.start == self.run.end {
             self.run.end = place.end;
         } else {
             self.flush();
@@ -201,6 +201,9 @@ impl<'c> Output<'c> {
     }
 
     fn flush(&mut self) {
+        if self.copied.capacity() == 0 {
+            self.copied.reserve(self.chunk.len());
+        }
         let run = std::mem::take(&mut self.run);
         self.copied.extend_from_slice(self.chunk.get(run).unwrap_or_default());
     }

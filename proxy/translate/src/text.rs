@@ -18,7 +18,7 @@ const TEXT_KEYS: [&str; 15] = [
     "arguments",
     "transcript",
     "audio",
-    "input",
+    "summary",
 ];
 
 /// What a walk over a JSON value found.
@@ -28,6 +28,15 @@ pub(crate) struct Tally {
     pub chars: u64,
     /// Objects directly inside the outermost array.
     pub objects: usize,
+    /// Commas directly inside the outermost array.
+    commas: usize,
+}
+
+impl Tally {
+    /// Whether the array has elements, all of them objects.
+    pub fn only_objects(&self) -> bool {
+        self.objects > 0 && self.objects == self.commas + 1
+    }
 }
 
 /// Walks over `json`, which must be valid JSON. Needs no stack, however deep the nesting.
@@ -51,7 +60,12 @@ pub(crate) fn tally(json: &str) -> Tally {
                 }
                 depth = depth.saturating_sub(1);
             }
-            b',' if muted == Some(depth) => muted = None,
+            b',' => {
+                tally.commas += usize::from(depth == 1);
+                if muted == Some(depth) {
+                    muted = None;
+                }
+            }
             b'"' => {
                 let end = string_end(bytes, at);
                 let inside = bytes.get(at..end).unwrap_or_default();

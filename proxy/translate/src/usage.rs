@@ -24,13 +24,15 @@ pub struct Usage {
 impl Usage {
     /// Reads an OpenAI `usage` object; `None` for anything else, `null` and an object without any count included.
     ///
-    /// There `prompt_tokens` includes `prompt_tokens_details.cached_tokens`, and `completion_tokens` includes
+    /// There `prompt_tokens` includes `prompt_tokens_details.cached_tokens` (and `cache_write_tokens` there, which some
+    /// compatible APIs add), and `completion_tokens` includes
     /// `completion_tokens_details.reasoning_tokens`. Without `completion_tokens` it is what `total_tokens` leaves.
     pub fn from_openai(json: &str) -> Option<Self> {
-        let wire: Wire = serde_json::from_str(json).ok()?;
-        if wire.prompt_tokens.or(wire.completion_tokens).or(wire.total_tokens).is_none() {
+        if !json.starts_with('{') {
             return None;
         }
+        let wire: Wire = serde_json::from_str(json).ok()?;
+        wire.prompt_tokens.or(wire.completion_tokens).or(wire.total_tokens)?;
         let prompt = wire.prompt_tokens.unwrap_or_default().0;
         let completion = match (wire.completion_tokens, wire.total_tokens) {
             (Some(completion), _) => completion.0,

@@ -77,7 +77,7 @@ fn fill_messages(text: &str, choices: &str, edits: &mut Vec<Edit<'static>>) -> R
             }
             Ok::<_, Infallible>(())
         })
-        .map_err(|_| Broken::Lacks("choices of objects"))?;
+        .map_err(|_| Broken::Lacks("choices"))?;
         match message {
             None => {
                 let mut choice = ObjectEdits::new(at, count);

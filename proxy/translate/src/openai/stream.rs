@@ -18,8 +18,7 @@ const DONE: &[u8] = b"[DONE]";
 /// Events that need no repair keep their bytes, and a chunk in which none does is passed on without a copy. What is
 /// repaired (contract §8.6): `id`, `object`, `created` and `model` where missing or empty; `id` and `created` are the
 /// same throughout; usage comes once, last, and only if asked for. `[DONE]` comes once and last. A stream that fails
-/// ends in the error event of contract §8.5 instead; it never ends without either.
-#[derive(Debug)]
+/// ends without it, and [`Stream::outcome`] says why: the caller owes the client the error event of contract §8.5.
 pub struct Stream {
     splitter: Splitter,
     repair: Repair,
@@ -52,14 +51,14 @@ impl Stream {
             return Bytes::new();
         }
         let mut out = Output::new(chunk);
-        if splitter.push(chunk, |event| repair.event(&event, &mut out)).is_err() {
-            repair.fail(Broken::TooLong.into(), &mut out);
+        if let Err(broken) = splitter.push(chunk, |event| repair.event(&event, &mut out)) {
+            repair.fail(broken.into());
         }
         repair.last.outlive(chunk);
         out.finish()
     }
 
-    /// Upstream's bytes have ended. Returns the error event to send if the stream was not complete, else nothing.
+    /// Upstream's bytes have ended. Returns what was held back and is whole after all.
     pub fn finish(&mut self) -> Bytes {
         let nothing = Bytes::new();
         let mut out = Output::new(&nothing);
@@ -71,15 +70,15 @@ impl Stream {
             && Fields::read(body).is_some_and(|fields| fields.is_error())
         {
             let error = ProviderError::read(body.as_bytes(), &self.repair.secrets);
-            self.repair.fail(Failure::Provider(error), &mut out);
+            self.repair.fail(Failure::Provider(error));
         }
-        self.repair.fail(Broken::Truncated.into(), &mut out);
+        self.repair.fail(Broken::Truncated.into());
         out.finish()
     }
 
     /// How the stream ended; `None` while it has not.
     pub fn outcome(&self) -> Option<Result<(), &Failure>> {
-        self.repair.outcome.as_ref().map(|outcome| outcome.as_ref().map(|()| ()))
+        self.repair.outcome.as_ref().map(|outcome| outcome.as_ref().copied())
     }
 
     /// Whether some text, reasoning or tool call has come: the commit point, and the time to first token.
@@ -98,7 +97,6 @@ impl Stream {
     }
 }
 
-#[derive(Debug)]
 struct Repair {
     task: Task,
     include_usage: bool,
@@ -116,7 +114,6 @@ struct Repair {
 }
 
 /// The usage to send before `[DONE]`.
-#[derive(Debug)]
 enum Last {
     Nothing,
     /// A usage event, good as it is: its place in the chunk that is being worked on.
@@ -145,8 +142,8 @@ impl Repair {
         if event.data.trim_ascii() == DONE {
             self.send_usage(out);
             match event.as_is {
-                Some(bytes) => out.add(bytes),
-                None => out.add_event(DONE),
+                Some(bytes) if *event.data == *DONE => out.add(bytes),
+                _ => out.add_event(DONE),
             }
             self.outcome = Some(Ok(()));
             return;
@@ -154,11 +151,11 @@ impl Repair {
         let Some((data, fields)) =
             std::str::from_utf8(&event.data).ok().and_then(|data| Some((data, Fields::read(data)?)))
         else {
-            return self.fail(Broken::NotJson.into(), out);
+            return self.fail(Broken::NotJson.into());
         };
         if fields.is_error() {
             let error = ProviderError::read(data.as_bytes(), &self.secrets);
-            return self.fail(Failure::Provider(error), out);
+            return self.fail(Failure::Provider(error));
         }
         self.chunk(event, data, &fields, out);
     }
@@ -243,12 +240,9 @@ impl Repair {
         }
     }
 
-    /// Ends the stream with the error event, unless it has ended already.
-    fn fail(&mut self, failure: Failure, out: &mut Output<'_>) {
-        if self.outcome.is_none() {
-            out.add(&failure.chunk());
-            self.outcome = Some(Err(failure));
-        }
+    /// Ends the stream, unless it has ended already.
+    fn fail(&mut self, failure: Failure) {
+        self.outcome.get_or_insert(Err(failure));
     }
 }
 

@@ -232,8 +232,8 @@ def test_nonsense_is_refused_and_never_hangs(plain, hello, case):
             raw.send(NONSENSE[case])
             raw.sock.shutdown(1)
             answer = raw.rest()
-        except ConnectionError:
-            answer = b""
+        except OSError:
+            answer = b""  # cut off while sending
     assert not answer or 400 <= int(answer.split(b" ")[1]) < 600, answer[:200]
     assert not hello.requests, "it went upstream"
 

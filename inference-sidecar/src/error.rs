@@ -21,6 +21,14 @@ pub enum EngineError {
         /// What is wrong, and what would be right.
         what: String,
     },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address, as `--listen` takes it.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A request that cannot be served as it is (the client's fault).
     #[error("{message}")]
     Request {
@@ -35,4 +43,11 @@ pub enum EngineError {
     /// A fault of the engine itself.
     #[error("internal fault: {0}")]
     Internal(String),
+}
+
+impl EngineError {
+    /// A fault of the model's file or folder `path`.
+    pub fn model(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self::Model { path: path.into(), what: what.into() }
+    }
 }

@@ -42,7 +42,12 @@ impl<'a> Relay<'a> {
         Relay { call, upstream, secrets: Call::secrets(upstream), usage: None, begun: false, attempts: 0 }
     }
 
-    /// What the upstream reported so far.
+    /// For upstreams that report no usage (contract §9.3).
+    fn estimate(&self, answer_chars: u64) -> Usage {
+        Usage::estimated(self.call.ask.prompt_chars, answer_chars)
+    }
+
+    /// What the upstream reported so far, or an estimate of it.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
     }
@@ -73,7 +78,7 @@ impl<'a> Relay<'a> {
         answer.release().await;
         let fill = self.call.fill(&self.upstream.model());
         let whole = openai::answer(&body, self.call.ask.task(), &fill, &self.secrets).map_err(|f| self.failure(&f))?;
-        self.usage = whole.usage;
+        self.usage = Some(whole.usage.unwrap_or_else(|| self.estimate(whole.answer_chars)));
         let head = reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
         self.begun = true;
         reply::whole(session, head, whole.body).await.map_err(left)
@@ -94,7 +99,7 @@ impl<'a> Relay<'a> {
                 Some(piece) => stream.push(piece),
                 None => stream.finish(),
             };
-            self.usage = stream.usage();
+            self.usage = Some(stream.usage().unwrap_or_else(|| self.estimate(stream.answer_chars())));
             if let Some(Err(failure)) = stream.outcome() {
                 let refusal = self.failure(failure);
                 if self.begun {

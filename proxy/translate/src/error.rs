@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::mask::{self, Secrets};
@@ -107,19 +106,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The failure in OpenAI's terms.
-    pub fn error(&self) -> Cow<'_, ProviderError> {
-        match self {
-            Self::Provider(error) => Cow::Borrowed(error),
-            Self::Broken(broken) => Cow::Owned(ProviderError {
-                message: broken.to_string(),
-                kind: Some("upstream_error".into()),
-                param: None,
-                code: Some("broken_answer".into()),
-            }),
-        }
-    }
-
     /// The HTTP status it stands for.
     pub fn status(&self) -> u16 {
         match self {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use serde_json::json;
 use crate::recorded;
 
 fn read(body: &str) -> ProviderError {

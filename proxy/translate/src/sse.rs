@@ -62,7 +62,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// The bytes of an event that was begun and not ended, read as if it had been; `None` if nothing was left over.
+    /// The bytes of an event that was begun and not ended; `None` if nothing but line ends is left over.
     pub fn rest(&self) -> Option<&[u8]> {
         (!self.held.trim_ascii().is_empty()).then_some(&*self.held)
     }

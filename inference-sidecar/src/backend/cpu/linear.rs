@@ -1,0 +1,196 @@
+//! Products of activations with stored weights.
+#![allow(unsafe_code, reason = "tasks write disjoint columns of one output; see `Parts`")]
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::isa::multiversion;
+use super::threads::{Parts, Pool};
+use super::{Buffer, LANES, sum_lanes};
+use crate::error::EngineError;
+use crate::weights::blocks::{dequantise, fma};
+use crate::weights::{Dtype, Tensor};
+
+/// Weight rows that are brought to f32 at a time, to be used by all rows of the batch while they are in cache.
+const TILE: usize = 16;
+/// Rows of the batch and rows of weights whose dot products run together in registers.
+const ROWS: usize = 3;
+const COLUMNS: usize = 2;
+
+/// Stacked weight matrices over the same columns, with the bias of all.
+pub struct Matrix {
+    parts: Vec<Tensor>,
+    bias: Option<Vec<f32>>,
+    rows: usize,
+    cols: usize,
+    tiles: Vec<Tile>,
+}
+
+/// Some rows of one part, and the column of the output at which they start.
+struct Tile {
+    part: usize,
+    rows: Range<usize>,
+    column: usize,
+}
+
+impl Matrix {
+    pub fn new(parts: Vec<Tensor>, bias: Option<Vec<f32>>) -> Result<Self, EngineError> {
+        let cols = parts.first().map_or(0, Tensor::cols);
+        let rows: usize = parts.iter().map(Tensor::rows).sum();
+        if cols == 0 || parts.iter().any(|part| part.cols() != cols) || bias.as_ref().is_some_and(|b| b.len() != rows) {
+            return Err(EngineError::Internal("stacked matrices of different widths".into()));
+        }
+        let mut tiles = Vec::new();
+        let mut column = 0;
+        for (part, tensor) in parts.iter().enumerate() {
+            for start in (0..tensor.rows()).step_by(TILE) {
+                let rows = start..tensor.rows().min(start + TILE);
+                tiles.push(Tile { part, column: column + start, rows });
+            }
+            column += tensor.rows();
+        }
+        Ok(Self { parts, bias, rows, cols, tiles })
+    }
+
+    /// Adds row `id` to `out`, rows counted over all parts.
+    pub fn add_row(&self, id: usize, row: &mut Vec<f32>, out: &mut [f32]) {
+        let mut id = id;
+        for part in &self.parts {
+            if id < part.rows() {
+                row.resize(self.cols, 0.0);
+                dequantise::<false>(part.dtype(), part.row_bytes(id..id + 1), row);
+                out.iter_mut().zip(&*row).for_each(|(out, value)| *out += value);
+                return;
+            }
+            id -= part.rows();
+        }
+    }
+
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+}
+
+thread_local! {
+    /// A tile of weights as f32.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `out = x · weightᵀ + bias`.
+pub fn linear(pool: &mut Pool, x: &Buffer, weight: &Matrix, out: &mut Buffer) {
+    let width = weight.rows;
+    let out = out.reset(x.rows(), width);
+    if out.is_empty() {
+        return;
+    }
+    let out = Parts::of(out);
+    pool.run(weight.tiles.len(), |task| {
+        let tile = &weight.tiles[task];
+        let part = &weight.parts[tile.part];
+        let count = tile.rows.len();
+        let bias = weight.bias.as_deref().map(|bias| &bias[tile.column..tile.column + count]);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(TILE * weight.cols, 0.0);
+            let scratch = &mut scratch[..count * weight.cols];
+            unpack(part.dtype(), part.row_bytes(tile.rows.clone()), scratch);
+            product(x.data(), scratch, weight.cols, bias, &out, width, tile.column);
+        });
+    });
+}
+
+multiversion! {
+    fn unpack(dtype: Dtype, bytes: &[u8], out: &mut [f32]) = dequantise
+}
+
+multiversion! {
+    /// `out[m, column + n] = x[m] · w[n] + bias[n]`, for `x` and `w` of rows of `cols`; `out` is `width` wide.
+    fn product(
+        x: &[f32],
+        w: &[f32],
+        cols: usize,
+        bias: Option<&[f32]>,
+        out: &Parts<'_>,
+        width: usize,
+        column: usize,
+    ) = product_body
+}
+
+#[inline(always)]
+fn product_body<const FMA: bool>(
+    x: &[f32],
+    w: &[f32],
+    cols: usize,
+    bias: Option<&[f32]>,
+    out: &Parts<'_>,
+    width: usize,
+    column: usize,
+) {
+    let count = w.len() / cols;
+    let mut sums = [[0.0; TILE]; ROWS];
+    for (group, xs) in x.chunks(ROWS * cols).enumerate() {
+        let rows = xs.len() / cols;
+        match rows {
+            1 => rows_body::<FMA, 1>(xs, w, cols, &mut sums),
+            2 => rows_body::<FMA, 2>(xs, w, cols, &mut sums),
+            _ => rows_body::<FMA, ROWS>(xs, w, cols, &mut sums),
+        }
+        for (row, sums) in sums.iter().take(rows).enumerate() {
+            let start = (group * ROWS + row) * width + column;
+            // SAFETY: each task has its own columns.
+            let out = unsafe { out.part(start..start + count) };
+            match bias {
+                Some(bias) => out.iter_mut().zip(sums).zip(bias).for_each(|((out, sum), bias)| *out = sum + bias),
+                None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn rows_body<const FMA: bool, const M: usize>(xs: &[f32], w: &[f32], cols: usize, sums: &mut [[f32; TILE]; ROWS]) {
+    let xs: [&[f32]; M] = std::array::from_fn(|m| &xs[m * cols..(m + 1) * cols]);
+    for (pair, ws) in w.chunks(COLUMNS * cols).enumerate() {
+        let n = pair * COLUMNS;
+        if ws.len() == COLUMNS * cols {
+            let ws: [&[f32]; COLUMNS] = std::array::from_fn(|n| &ws[n * cols..(n + 1) * cols]);
+            let dots = dots::<FMA, M, COLUMNS>(xs, ws);
+            for m in 0..M {
+                sums[m][n..n + COLUMNS].copy_from_slice(&dots[m]);
+            }
+        } else {
+            let dots = dots::<FMA, M, 1>(xs, [ws]);
+            for m in 0..M {
+                sums[m][n] = dots[m][0];
+            }
+        }
+    }
+}
+
+/// The dot products of `M` rows with `N` rows. Each is summed in `LANES` interleaved lanes and then over the lanes, an
+/// order that does not depend on `M` and `N`: that is what makes results independent of the batch.
+#[inline(always)]
+fn dots<const FMA: bool, const M: usize, const N: usize>(xs: [&[f32]; M], ws: [&[f32]; N]) -> [[f32; N]; M] {
+    let mut lanes = [[[0.0f32; LANES]; N]; M];
+    let (xc, wc) = (xs.map(<[f32]>::as_chunks::<LANES>), ws.map(<[f32]>::as_chunks::<LANES>));
+    let steps = wc[0].0.len();
+    let (xb, wb) = (xc.map(|c| &c.0[..steps]), wc.map(|c| &c.0[..steps]));
+    for step in 0..steps {
+        for m in 0..M {
+            for n in 0..N {
+                for lane in 0..LANES {
+                    lanes[m][n][lane] = fma::<FMA>(xb[m][step][lane], wb[n][step][lane], lanes[m][n][lane]);
+                }
+            }
+        }
+    }
+    let mut out = [[0.0; N]; M];
+    for m in 0..M {
+        for n in 0..N {
+            for (lane, (x, w)) in xc[m].1.iter().zip(wc[n].1).enumerate() {
+                lanes[m][n][lane] = fma::<FMA>(*x, *w, lanes[m][n][lane]);
+            }
+            out[m][n] = sum_lanes(&lanes[m][n]);
+        }
+    }
+    out
+}

@@ -1,0 +1,109 @@
+//! Where the engine listens.
+
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+
+use crate::error::EngineError;
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// `HOST:PORT`.
+    Tcp(String),
+    /// `unix:PATH`.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("unix: needs a path after it".into()),
+            Some(path) => Ok(Listen::Unix(path.into())),
+            None if text.contains(':') => Ok(Listen::Tcp(text.into())),
+            None => Err("an address is HOST:PORT or unix:PATH".into()),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => f.write_str(address),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// Removes what listening left in the file system.
+    pub fn clean_up(&self) {
+        if let Listen::Unix(path) = self {
+            // Someone may have been quicker.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// An open socket.
+pub enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Socket {
+    /// Opens it. The file of a Unix socket that nobody answers on is replaced; the new one is for its owner alone.
+    pub async fn open(listen: &Listen) -> Result<Self, EngineError> {
+        let opened = match listen {
+            Listen::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
+            Listen::Unix(path) => open_unix(path.clone()),
+        };
+        opened.map_err(|source| EngineError::Listen { address: listen.to_string(), source })
+    }
+
+    /// The address, with the port that the system chose where it was to choose.
+    pub fn address(&self) -> String {
+        match self {
+            Socket::Tcp(listener) => listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
+            Socket::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// Serves until the sender of `closing` is gone and the open requests are answered.
+    pub async fn serve(self, router: Router, mut closing: watch::Receiver<()>) -> io::Result<()> {
+        let closed = async move { while closing.changed().await.is_ok() {} };
+        match self {
+            Socket::Tcp(listener) => {
+                // Tokens are small and must not wait for each other.
+                let listener = listener.tap_io(|stream| {
+                    let _ = stream.set_nodelay(true);
+                });
+                axum::serve(listener, router).with_graceful_shutdown(closed).await
+            }
+            Socket::Unix(listener, _) => axum::serve(listener, router).with_graceful_shutdown(closed).await,
+        }
+    }
+}
+
+fn open_unix(path: PathBuf) -> io::Result<Socket> {
+    if std::fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_socket()) {
+        if UnixStream::connect(&path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"));
+        }
+        std::fs::remove_file(&path)?;
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(Socket::Unix(listener, path))
+}

@@ -38,7 +38,7 @@ def test_check_of_an_empty_folder(tmp_path):
 
 
 def test_check_tells_all_errors_at_once_with_their_places(config):
-    (config / "weirgate.yaml").write_text("listeners:\n  - address: nonsense\nlimitz: {}\nthreads: many\n")
+    (config / "weirgate.yaml").write_text("listeners:\n  - address: nonsense\nlimitz: {}\nthreads: -1\n")
     (config / "catalog.yaml").write_text("models:\n  - name: a.b.c\n    version: 1\n    task: llm/v1/sing\n    source: x\n")
     (config / "endpoints/chat.yaml").write_text(
         "name: chat\nconfig:\n  served_entities:\n    - name: a\n      external_modle: {}\n  traffic_config:\n"

@@ -66,6 +66,7 @@ def test_readyz(gateway):
 
 
 def test_metrics_content_type(gateway):
+    assert ask(gateway, "chat").status_code == 200
     answer = httpx.get(f"{gateway.operations}/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     names = {name for name, _, _ in gateway.metrics()}

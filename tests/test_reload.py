@@ -207,7 +207,7 @@ def test_broken_file_is_logged_once_and_counted(gateways, one):
     gateway.write("endpoints/chat.yaml", BROKEN)
     eventually(lambda: gateway.readyz()[1].get("config_error"))
     time.sleep(0.5)
-    assert gateway.log().count("external_modle") == 1, gateway.log()
+    assert gateway.log().count("unknown key `external_modle`") == 1, gateway.log()
     bad = [(name, value) for name, _, value in gateway.metrics() if "config" in name and value > 0]
     assert bad, "no metric tells of the broken config"
 

@@ -1,5 +1,5 @@
 """HTTP/2 without TLS, and TLS with the protocol chosen by ALPN."""
-import concurrent.futures
+import asyncio
 import socket
 import ssl
 
@@ -124,10 +124,15 @@ def test_too_large(client, door):
     assert client.post(f"{door}/chat/completions", json=BODY).status_code == 200
 
 
-def test_many_requests_on_one_connection(client):
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda _: client.post("/v1/chat/completions", json=BODY).status_code, range(80)))
-    assert statuses == [200] * 80
+def test_many_requests_at_once(client, authority):
+    """On HTTP/2 they share one connection."""
+    async def many():
+        options = {"headers": client.headers, "verify": trusting(authority), "timeout": 20, "trust_env": False}
+        async with httpx.AsyncClient(http1=client.version == "HTTP/1.1", http2=client.version == "HTTP/2", **options) as together:
+            sent = [together.post(client.base_url.join("/v1/chat/completions"), json=BODY) for _ in range(80)]
+            return [answer.status_code for answer in await asyncio.gather(*sent)]
+
+    assert asyncio.run(many()) == [200] * 80
 
 
 @pytest.mark.parametrize("offered, chosen", [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), (None, None)])

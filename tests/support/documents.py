@@ -6,7 +6,7 @@ UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
 ADMIN, ALICE, BOB = "wg-admin-token-for-tests", "wg-alice-token-for-tests", "wg-bob-token-for-tests"
 
 BODY_LIMIT = 64 * 1024
-SMALL_LIMITS = {"body": "64KiB", "head_timeout": "1s", "body_timeout": "1s"}
+SMALL_LIMITS = {"body": "64KiB", "head_timeout": "1s", "body_timeout": "500ms"}
 
 
 def token(secret, user, groups=(), **more):

@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -28,6 +27,7 @@ LOG = RUN / "weirgate.log"
 DEMO_CHAT_MODEL = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
 READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
+RESTARTS = 5
 
 
 class Stop(Exception):
@@ -42,6 +42,8 @@ def prepare(models: Path) -> None:
     """Makes .run/config once, so that edits in it last, and points it at the models."""
     if not CONFIG.exists():
         shutil.copytree(ROOT / "config/examples/local-models", CONFIG)
+        for file in CONFIG.rglob("*.yaml"):  # the schema that editors use lies elsewhere from here
+            file.write_text(file.read_text().replace("../schema/", "../config/schema/"))
     link = CONFIG / "models"
     if link.is_symlink():
         link.unlink()
@@ -125,21 +127,13 @@ def give_up(what: str) -> None:
     die(f"{what}; above is the end of {LOG.relative_to(ROOT)}")
 
 
-def readiness(operations: str) -> tuple[bool, str]:
-    """Whether all is ready, and the state in words."""
+def report(operations: str) -> dict | None:
+    """What /readyz says; nothing while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://{operations}/readyz", timeout=2) as answer:
-            report = json.load(answer)
-    except urllib.error.HTTPError as error:
-        try:
-            report = json.load(error)
-        except ValueError:
-            return False, f"gateway answers {error.code}"
+            return json.load(answer)
     except (OSError, ValueError):
-        return False, "gateway starting"
-    engines = {engine["name"]: engine["state"] for engine in report.get("engines", [])}
-    words = ", ".join([f"gateway {report.get('status')}", *(f"{name} {state}" for name, state in engines.items())])
-    return report.get("status") == "ready" and all(state == "ready" for state in engines.values()), words
+        return None
 
 
 class Progress:
@@ -158,28 +152,32 @@ class Progress:
     def end(self) -> None:
         if self.last and sys.stdout.isatty():
             print()
-        self.last = ""
 
 
 def wait_until_ready(gateway: subprocess.Popen, operations: str) -> None:
     began = time.monotonic()
     progress = Progress()
-    try:
-        while True:
-            ready, words = readiness(operations)
-            seconds = time.monotonic() - began
-            progress.show(words, seconds)
-            if ready:
-                return
-            if gateway.poll() is not None:
-                progress.end()
-                give_up(f"the gateway ended with status {gateway.returncode}")
-            if seconds > READY_WITHIN:
-                progress.end()
-                give_up(f"not ready within {READY_WITHIN:.0f} s ({words})")
+    problem = ""
+    while not problem:
+        state = report(operations) or {"status": "starting"}
+        engines = state.get("engines", [])
+        words = ", ".join([f"gateway {state['status']}", *(f"{engine['name']} {engine['state']}" for engine in engines)])
+        seconds = time.monotonic() - began
+        progress.show(words, seconds)
+        waiting = [engine for engine in engines if engine["state"] != "ready"]
+        if state["status"] == "ready" and not waiting:
+            progress.end()
+            return
+        if gateway.poll() is not None:
+            problem = f"the gateway ended with status {gateway.returncode}"
+        elif any(engine.get("restarts", 0) >= RESTARTS for engine in waiting):
+            problem = f"an engine does not stay up ({words})"
+        elif seconds > READY_WITHIN:
+            problem = f"not ready within {READY_WITHIN:.0f} s ({words})"
+        else:
             time.sleep(0.2)
-    finally:
-        progress.end()
+    progress.end()
+    give_up(problem)
 
 
 def tell(listen: str, operations: str, token: str) -> None:
@@ -212,14 +210,17 @@ Ctrl-C stops it.""", flush=True)
 
 
 def stop(gateway: subprocess.Popen) -> None:
-    """Asks the gateway to end, with its engines; a second Ctrl-C, or STOP_WITHIN, ends it by force."""
-    if gateway.poll() is not None:
-        return
-    print("\n==> Stopping", flush=True)
-    gateway.terminate()
-    try:
-        gateway.wait(STOP_WITHIN)
-    except (subprocess.TimeoutExpired, Stop):
+    """Asks the gateway to end, with its engines. The first signal lets running requests finish, the second does not."""
+    if gateway.poll() is None:
+        print("\n==> Stopping; Ctrl-C again cuts running requests off", flush=True)
+    for _ in range(2):
+        if gateway.poll() is None:
+            gateway.terminate()
+            try:
+                gateway.wait(STOP_WITHIN)
+            except (subprocess.TimeoutExpired, Stop):
+                pass
+    if gateway.poll() is None:
         os.killpg(gateway.pid, signal.SIGKILL)
         gateway.wait()
 

@@ -3,6 +3,5 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/setup.sh build
-cargo run --quiet --locked -p weirgate-proxy --bin weirgate -- schema > "$root/config/schema.json.new"
-mv config/schema.json.new config/schema.json
-say "config/schema.json is up to date"
+cargo run --quiet --locked -p weirgate-proxy --bin weirgate -- schema --write config/schema
+say "config/schema is up to date"

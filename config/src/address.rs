@@ -11,7 +11,11 @@ pub fn is_private(address: IpAddr) -> bool {
             Some(v4) => is_private_v4(v4),
             None => {
                 let first = v6.segments()[0];
-                v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80
+                v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || first & 0xfe00 == 0xfc00
+                    || first & 0xffc0 == 0xfe80
             }
         },
     }
@@ -53,7 +57,9 @@ mod tests {
         for text in private.split_whitespace() {
             assert!(is_private(text.parse().unwrap()), "{text}");
         }
-        for text in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
+        for text in
+            ["1.1.1.1", "172.32.0.1", "100.128.0.1", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+        {
             assert!(!is_private(text.parse().unwrap()), "{text}");
         }
     }

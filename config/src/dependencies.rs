@@ -46,7 +46,11 @@ impl Dependencies {
         Self {
             files: self.files.keys().map(|path| (path.clone(), content(path))).collect(),
             presence: self.presence.keys().map(|path| (path.clone(), path.exists())).collect(),
-            secrets: self.secrets.keys().map(|reference| (reference.clone(), value(&resolver.resolve(reference)))).collect(),
+            secrets: self
+                .secrets
+                .keys()
+                .map(|reference| (reference.clone(), value(&resolver.resolve(reference))))
+                .collect(),
         }
     }
 

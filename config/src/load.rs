@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::{
     compile::{self, Context, Door, Findings, Gateway},
@@ -19,7 +18,7 @@ use crate::{
     secret::{Resolver, SecretSource},
     snapshot::{Endpoint, Snapshot},
     structure::{Shape, UnknownKeys},
-    yaml,
+    yaml::{self, Position},
 };
 
 /// Reads, checks and compiles a config folder. Only `weirgate.yaml`, `catalog.yaml` and `endpoints/*.yaml|yml` are read, all optional.
@@ -53,11 +52,14 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
 
     let catalog = report.document::<CatalogSpec>(inputs, Path::new(CATALOG_FILE), &schema::CATALOG);
     let errors_before = report.errors();
-    let models = catalog.map(|(spec, place)| report.part(&place, |out| compile::models(&spec, folder, allow_private, out)));
+    let models =
+        catalog.map(|(spec, place)| report.part(&place, |out| compile::models(&spec, folder, allow_private, out)));
     // Look-ups in a broken catalogue would blame the endpoints.
-    let models_sound = models.as_ref().filter(|_| report.errors() == errors_before && !report.is_broken(Path::new(CATALOG_FILE)));
+    let models_sound =
+        models.as_ref().filter(|_| report.errors() == errors_before && !report.is_broken(Path::new(CATALOG_FILE)));
 
-    let context = Context { models: models_sound, allow_private, door: Door::File, secrets: Resolver { folder, store: secrets } };
+    let context =
+        Context { models: models_sound, allow_private, door: Door::File, secrets: Resolver { folder, store: secrets } };
     let mut endpoints: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in inputs.documents.keys().filter(|path| path.parent() == Some(Path::new(ENDPOINTS_FOLDER))) {
@@ -87,10 +89,12 @@ fn file_name(spec: &EndpointSpec, path: &Path, files: &mut BTreeMap<String, Path
     let at = Pointer::root().key("name");
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     if stem != spec.name {
-        let message = format!("the name `{}` and the file name `{stem}` differ; rename one so that they are equal", spec.name);
+        let message =
+            format!("the name `{}` and the file name `{stem}` differ; rename one so that they are equal", spec.name);
         out.problems.push(Problem::error(at, message));
     } else if let Some(first) = files.insert(spec.name.clone(), path.to_owned()) {
-        let message = format!("the endpoint `{}` is in {} already; delete one of the files", spec.name, first.display());
+        let message =
+            format!("the endpoint `{}` is in {} already; delete one of the files", spec.name, first.display());
         out.problems.push(Problem::error(at, message));
     }
 }
@@ -117,7 +121,12 @@ impl Report {
     }
 
     /// Reads a document into its type; an absent file reads as empty. `None` when nothing typed can be had from it.
-    fn document<'i, T: DeserializeOwned>(&mut self, inputs: &'i Inputs, file: &'i Path, shape: &Shape) -> Option<(T, Place<'i>)> {
+    fn document<'i, T: DeserializeOwned>(
+        &mut self,
+        inputs: &'i Inputs,
+        file: &'i Path,
+        shape: &Shape,
+    ) -> Option<(T, Place<'i>)> {
         let text = match inputs.documents.get(file) {
             Some(Ok(text)) => text,
             Some(Err(_)) => return None,
@@ -128,22 +137,23 @@ impl Report {
             Err(error) => {
                 let (line, column) = error.at.map_or((1, 1), |at| (at.line, at.column));
                 let severity = Severity::Error;
-                self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity, message: error.message });
+                self.diagnostics.push(Diagnostic {
+                    file: file.to_owned(),
+                    line,
+                    column,
+                    severity,
+                    message: error.message,
+                });
                 return None;
             }
         };
         let place = Place { file, document };
-        let mut problems = place.document.problems.clone();
-        problems.extend(shape.check(&place.document.value, UnknownKeys::Refuse));
-        // Unknown keys and the like leave a readable document, whose other errors are wanted too.
-        let typed = serde_json::from_value(without_nulls(place.document.value.clone()));
-        if typed.is_err() && problems.is_empty() {
-            // serde's own words could quote a secret.
-            let message = "the schema accepts this document and its type does not: a fault of weirgate, please report it";
-            problems.push(Problem::error(Pointer::root(), message));
+        for (position, problem) in place.document.duplicates.clone() {
+            self.add_at(place.file, position, problem);
         }
+        let (typed, problems) = shape.read(place.document.value.clone(), UnknownKeys::Refuse);
         self.add(&place, problems);
-        Some((typed.ok()?, place))
+        Some((typed?, place))
     }
 
     /// Runs a part of the compilation and places its findings.
@@ -157,32 +167,15 @@ impl Report {
 
     fn add(&mut self, place: &Place<'_>, problems: Vec<Problem>) {
         for problem in problems {
-            let position = place.document.position(&problem);
-            let dotted = problem.at.dotted();
-            // A key of its own line explains itself; a finding inside a list is easier to find with its path.
-            let message = if dotted.contains('\0') || dotted.is_empty() { problem.message } else { format!("{dotted}: {}", problem.message) };
-            self.diagnostics.push(Diagnostic {
-                file: place.file.to_owned(),
-                line: position.line,
-                column: position.column,
-                severity: problem.severity,
-                message,
-            });
+            self.add_at(place.file, place.document.position(&problem), problem);
         }
     }
-}
 
-/// `null` counts as absent (contract §1), also where the type has no option.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        other => other,
+    fn add_at(&mut self, file: &Path, Position { line, column }: Position, problem: Problem) {
+        // A finding about a key names the key itself, so only its holder is left to tell.
+        let at = if problem.on_key { problem.at.parent().unwrap_or_default() } else { problem.at };
+        let path = at.dotted();
+        let message = if path.is_empty() { problem.message } else { format!("{path}: {}", problem.message) };
+        self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity: problem.severity, message });
     }
 }
-
-#[cfg(test)]
-#[path = "load_tests.rs"]
-mod tests;

@@ -14,7 +14,7 @@ fn the_schemas_in_the_repo_are_fresh() {
         let kept = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == text,
-            "config/schema/{name} is stale: run `weirgate schema --write` or `UPDATE_SCHEMA=1 cargo test -p weirgate-config`"
+            "config/schema/{name} is stale: run `weirgate schema --write config/schema` or `UPDATE_SCHEMA=1 cargo test -p weirgate-config`"
         );
     }
 }

@@ -2,10 +2,24 @@ use super::*;
 
 #[test]
 fn references_are_whole_strings_of_three_forms() {
-    assert_eq!(Reference::parse("{{secrets/prod/openai.key}}"), Some(Reference::Store { scope: "prod", key: "openai.key" }));
+    assert_eq!(
+        Reference::parse("{{secrets/prod/openai.key}}"),
+        Some(Reference::Store { scope: "prod", key: "openai.key" })
+    );
     assert_eq!(Reference::parse("{{env/OPENAI_API_KEY}}"), Some(Reference::Env("OPENAI_API_KEY")));
     assert_eq!(Reference::parse("{{file/keys/a.txt}}"), Some(Reference::File("keys/a.txt")));
-    for wrong in ["", "sk-123", "{{secrets/prod}}", "{{secrets/a/b/c}}", " {{env/A}}", "{{env/}}", "{{vault/a/b}}", "{{env/A B}}", "{{file/}}", "{{{{env/A}}}}"] {
+    for wrong in [
+        "",
+        "sk-123",
+        "{{secrets/prod}}",
+        "{{secrets/a/b/c}}",
+        " {{env/A}}",
+        "{{env/}}",
+        "{{vault/a/b}}",
+        "{{env/A B}}",
+        "{{file/}}",
+        "{{{{env/A}}}}",
+    ] {
         assert_eq!(Reference::parse(wrong), None, "{wrong}");
     }
 }

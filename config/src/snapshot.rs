@@ -178,8 +178,8 @@ pub struct Endpoint {
     pub task: Option<Task>,
     /// Served entities in file order; weights sum to 100 unless empty.
     pub entities: Vec<Arc<ServedEntity>>,
-    /// Direct grants.
-    pub permissions: Vec<Permission>,
+    /// Direct grants; `None` = the document names none, and every principal may query.
+    pub permissions: Option<Vec<Permission>>,
     /// The document it was compiled from.
     pub document: Arc<EndpointSpec>,
 }
@@ -208,6 +208,10 @@ pub struct Throughput {
 
 /// Who answers for a served entity.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "few, long-lived, always behind an Arc; a box would be one more hop per request"
+)]
 pub enum Target {
     /// A provider's model.
     External(ExternalModel),

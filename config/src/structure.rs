@@ -3,11 +3,16 @@
 //! serde's derive stops at the first error and knows no places; this walk replaces it as the judge of shape, for YAML files and for REST
 //! bodies alike. It knows the keywords that our own types produce, not all of JSON Schema. `null` counts as absent (contract §1).
 
+mod words;
+
 use std::collections::HashMap;
 
 use regex::Regex;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub(crate) use self::words::closest;
+use self::words::{expected, has_type, kind_of, list, quote_hint, span, type_names, unknown_key};
 use crate::diagnostic::{Pointer, Problem};
 
 /// What happens to keys that the schema does not know.
@@ -45,6 +50,20 @@ impl Shape {
         walk.problems
     }
 
+    /// Checks a value and reads it into its type. Unknown keys and the like leave a readable value, whose other errors are wanted too, so
+    /// there may be problems beside a value; without problems there is one.
+    pub fn read<T: DeserializeOwned>(&self, value: Value, unknown_keys: UnknownKeys) -> (Option<T>, Vec<Problem>) {
+        let mut problems = self.check(&value, unknown_keys);
+        let typed = serde_json::from_value(without_nulls(value));
+        if typed.is_err() && problems.is_empty() {
+            // serde's own words could quote a secret.
+            let message =
+                "the schema accepts this document and its type does not: a fault of weirgate, please report it";
+            problems.push(Problem::error(Pointer::root(), message));
+        }
+        (typed.ok(), problems)
+    }
+
     /// Follows `$ref`s; each leads into `$defs`, and a chain longer than their number would be a loop.
     fn resolve<'s>(&'s self, mut schema: &'s Value) -> &'s Value {
         for _ in 0..16 {
@@ -55,6 +74,17 @@ impl Shape {
             }
         }
         schema
+    }
+}
+
+/// `null` counts as absent (contract §1), also where the type has no option.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
     }
 }
 
@@ -85,7 +115,7 @@ impl<'s> Walk<'s> {
     }
 
     fn value(&mut self, schema: &'s Value, value: &Value, at: &Pointer) {
-        let schema = self.shape.resolve(schema);
+        let schema = self.not_null(self.shape.resolve(schema));
         if let Some(words) = self.fixed_words(schema) {
             return self.word(schema, &words, value, at);
         }
@@ -94,7 +124,12 @@ impl<'s> Walk<'s> {
         }
         let types = type_names(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(value, name)) {
-            let message = format!("expected {}, found {}{}", expected(schema, &types), kind_of(value), quote_hint(&types, value));
+            let message = format!(
+                "expected {}, found {}{}",
+                expected(schema, &types),
+                kind_of(value),
+                quote_hint(schema, &types, value)
+            );
             return self.error(at, message);
         }
         match value {
@@ -128,12 +163,13 @@ impl<'s> Walk<'s> {
         }
         for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             if map.get(key).is_none_or(Value::is_null) {
-                let property = known.and_then(|properties| properties.get(key)).map(|p| self.shape.resolve(p));
+                let property =
+                    known.and_then(|properties| properties.get(key)).map(|p| self.not_null(self.shape.resolve(p)));
                 let form = property.map_or_else(String::new, |p| {
                     let words = self.fixed_words(p).map(|words| format!("one of {}", list(&words)));
-                    format!(": {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
+                    format!("; expected {}", words.unwrap_or_else(|| expected(p, &type_names(p))))
                 });
-                self.error(at, format!("`{key}` is missing; it is required{form}"));
+                self.error(at, format!("`{key}` is missing{form}"));
             }
         }
     }
@@ -172,10 +208,17 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// An optional type is `anyOf: [T, null]`; of real alternatives the one that fits, else the one of the same JSON type, is reported.
+    /// An optional type is `anyOf: [T, null]`; the `T` of it.
+    fn not_null(&self, schema: &'s Value) -> &'s Value {
+        match schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
+            Some([branch, null]) if type_names(null) == ["null"] => self.shape.resolve(branch),
+            _ => schema,
+        }
+    }
+
+    /// Of alternatives the one that fits, else the one of the same JSON type, is reported.
     fn one_of(&mut self, branches: &'s [Value], value: &Value, at: &Pointer) {
-        let branches: Vec<&Value> =
-            branches.iter().map(|b| self.shape.resolve(b)).filter(|b| type_names(b) != ["null"]).collect();
+        let branches: Vec<&Value> = branches.iter().map(|b| self.shape.resolve(b)).collect();
         let mut closest: Option<Vec<Problem>> = None;
         for branch in &branches {
             let mut attempt = Walk { shape: self.shape, unknown_keys: self.unknown_keys, problems: Vec::new() };
@@ -183,7 +226,7 @@ impl<'s> Walk<'s> {
             if attempt.problems.is_empty() {
                 return;
             }
-            if branches.len() == 1 || type_names(branch).iter().any(|name| has_type(value, name)) {
+            if type_names(branch).iter().any(|name| has_type(value, name)) {
                 closest.get_or_insert(attempt.problems);
             }
         }
@@ -206,7 +249,7 @@ impl<'s> Walk<'s> {
         }
         let branches = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)?;
         let mut words = Vec::new();
-        for branch in branches.iter().map(|b| self.shape.resolve(b)).filter(|b| type_names(b) != ["null"]) {
+        for branch in branches.iter().map(|b| self.shape.resolve(b)) {
             words.extend(self.fixed_words(branch)?);
         }
         Some(words)
@@ -225,108 +268,6 @@ impl<'s> Walk<'s> {
         let hint = closest(text, words).map_or_else(String::new, |word| format!("did you mean `{word}`? "));
         self.error(at, format!("{quoted} is not allowed here; {hint}allowed: {}", list(words)));
     }
-}
-
-fn unknown_key(schema: &Value, key: &str, known: Option<&Map<String, Value>>) -> String {
-    let planned = schema.get("x-planned").and_then(Value::as_array).into_iter().flatten();
-    if planned.filter_map(Value::as_str).any(|word| word == key) {
-        return format!("`{key}` does not work yet; remove it");
-    }
-    let known: Vec<&str> = known.map_or_else(Vec::new, |properties| properties.keys().map(String::as_str).collect());
-    let shown: String = key.escape_debug().take(64).collect();
-    if known.is_empty() {
-        return format!("unknown key `{shown}`; no keys are allowed here");
-    }
-    let hint = closest(key, &known).map_or_else(String::new, |word| format!("did you mean `{word}`? "));
-    format!("unknown key `{shown}`; {hint}allowed: {}", known.join(", "))
-}
-
-/// The allowed word that a typo most likely meant.
-pub(crate) fn closest<'w>(word: &str, allowed: &[&'w str]) -> Option<&'w str> {
-    let lower = word.to_lowercase();
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
-    // Longer input cannot be a typo, and the distance is quadratic.
-    if word.len() > 80 {
-        return None;
-    }
-    let best = allowed.iter().min_by_key(|candidate| distance(candidate))?;
-    let longest = best.chars().count().max(lower.chars().count());
-    (distance(best) * 3 <= longest).then_some(*best)
-}
-
-fn type_names(schema: &Value) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Value::String(name)) => vec![name],
-        Some(Value::Array(names)) => {
-            let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-            // Null was dealt with as absence.
-            if names == ["null"] { names } else { names.into_iter().filter(|name| *name != "null").collect() }
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn has_type(value: &Value, name: &str) -> bool {
-    match name {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_u64() || value.is_i64(),
-        "number" => value.is_number(),
-        "null" => value.is_null(),
-        _ => false,
-    }
-}
-
-fn expected(schema: &Value, types: &[&str]) -> String {
-    if let Some(text) = schema.get("x-expected").and_then(Value::as_str) {
-        return text.to_owned();
-    }
-    let words: Vec<&str> = types
-        .iter()
-        .map(|name| match *name {
-            "object" => "a mapping",
-            "array" => "a list",
-            "string" => "text",
-            "boolean" => "true or false",
-            "integer" => "a whole number",
-            "number" => "a number",
-            other => other,
-        })
-        .collect();
-    if words.is_empty() { "another value".to_owned() } else { words.join(" or ") }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(number) if number.is_f64() => "a fraction or too large a number",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    }
-}
-
-fn quote_hint(types: &[&str], value: &Value) -> &'static str {
-    let scalar = value.is_number() || value.is_boolean();
-    if scalar && types.contains(&"string") { "; put it in quotes" } else { "" }
-}
-
-fn span(low: Option<f64>, high: Option<f64>, unit: &str) -> String {
-    let text = match (low, high) {
-        (Some(low), Some(high)) => format!("{low} to {high}"),
-        (Some(low), None) => format!("at least {low}"),
-        (None, Some(high)) => format!("at most {high}"),
-        (None, None) => String::new(),
-    };
-    if unit.is_empty() { text } else { format!("{text} {unit}") }
-}
-
-fn list(words: &[&str]) -> String {
-    words.join(", ")
 }
 
 #[cfg(test)]

@@ -68,12 +68,14 @@ impl Watcher {
         let stop = Arc::new(AtomicBool::new(false));
         let (wake, mailbox) = sync_channel(1);
         let folders = Folders::new(&folder, wake.clone());
-        let mut state = State { folder, secrets, on_change, good: None, seen: None, dependencies: Dependencies::default() };
+        let mut state =
+            State { folder, secrets, on_change, good: None, seen: None, dependencies: Dependencies::default() };
         let inputs = Inputs::read(&state.folder);
         let first = state.load(&inputs);
         state.publish(first);
         let mut watch = Loop { state, folders, mailbox, stop: Arc::clone(&stop), debounce };
-        let thread = thread::Builder::new().name("config".to_owned()).spawn(move || watch.run()).map_err(ConfigError::Thread)?;
+        let thread =
+            thread::Builder::new().name("config".to_owned()).spawn(move || watch.run()).map_err(ConfigError::Thread)?;
         Ok(Self { stop, wake, thread: Some(thread) })
     }
 
@@ -188,7 +190,10 @@ impl<F: FnMut(Result<Arc<Snapshot>, Arc<Diagnostics>>)> Loop<F> {
 /// Whether an event about this path can mean a change: a document, or a link that Kubernetes swaps.
 fn is_relevant(path: &Path, folder_names: &[PathBuf]) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    name.ends_with(b".yaml") || name.ends_with(b".yml") || name.starts_with(b"..") || folder_names.iter().any(|folder| path == folder)
+    name.ends_with(b".yaml")
+        || name.ends_with(b".yml")
+        || name.starts_with(b"..")
+        || folder_names.iter().any(|folder| path == folder)
 }
 
 #[cfg(test)]

@@ -94,7 +94,15 @@ fn other_files_cause_no_reload() {
     fs::create_dir(folder.path().join("state")).unwrap();
     let watched = watch(folder.path(), Arc::new(NoSecrets));
     watched.good();
-    for name in ["notes.txt", "other.yaml", "state/store.db", "state/x.yaml", "endpoints/.a.yaml.swp", "endpoints/.#a.yaml", "endpoints/README.md"] {
+    for name in [
+        "notes.txt",
+        "other.yaml",
+        "state/store.db",
+        "state/x.yaml",
+        "endpoints/.a.yaml.swp",
+        "endpoints/.#a.yaml",
+        "endpoints/README.md",
+    ] {
         fs::write(folder.path().join(name), "x: [").unwrap();
     }
     watched.silent();

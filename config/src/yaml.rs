@@ -20,7 +20,7 @@ use crate::diagnostic::{Pointer, Problem};
 /// Nodes in one document, aliases expanded.
 const MAX_NODES: usize = 200_000;
 /// Nesting of one document.
-const MAX_DEPTH: usize = 48;
+const MAX_DEPTH: usize = 24;
 
 /// A place in the text: line and column from 1, column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ struct Places {
 pub struct Document {
     /// The content.
     pub value: Value,
-    /// What is wrong with it as YAML though it could be read: duplicate keys.
-    pub problems: Vec<Problem>,
+    /// Keys that are there twice, each with its place; the first of them counts.
+    pub duplicates: Vec<(Position, Problem)>,
     places: HashMap<Pointer, Places>,
 }
 
@@ -66,7 +66,7 @@ impl Document {
     /// Parses one document. A text without content is an empty mapping.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
-        let mut document = Self { value: Value::Null, problems: Vec::new(), places: HashMap::new() };
+        let mut document = Self { value: Value::Null, duplicates: Vec::new(), places: HashMap::new() };
         document.value = match root {
             Some(node) => document.take(node, Pointer::root(), None),
             None => Value::Null,
@@ -84,7 +84,8 @@ impl Document {
             if let Some(places) = self.places.get(&pointer) {
                 // The key of a block is easier to find than the first key inside it.
                 let inside = pointer != problem.at;
-                let use_key = inside || problem.on_key || self.value.pointer(pointer.as_str()).is_some_and(is_container);
+                let use_key =
+                    inside || problem.on_key || self.value.pointer(pointer.as_str()).is_some_and(is_container);
                 return if use_key { places.key.unwrap_or(places.value) } else { places.value };
             }
             at = pointer.parent();
@@ -96,9 +97,9 @@ impl Document {
         self.places.insert(at.clone(), Places { key, value: node.0.referenced.into() });
         match node.0.value {
             Kind::Scalar(value) => value,
-            Kind::Sequence(items) => {
-                Value::Array(items.into_iter().enumerate().map(|(i, item)| self.take(item, at.index(i), None)).collect())
-            }
+            Kind::Sequence(items) => Value::Array(
+                items.into_iter().enumerate().map(|(i, item)| self.take(item, at.index(i), None)).collect(),
+            ),
             Kind::Mapping(entries) => {
                 let mut seen: BTreeMap<String, Position> = BTreeMap::new();
                 let mut map = Map::new();
@@ -106,11 +107,9 @@ impl Document {
                     let position = Position::from(key.referenced);
                     let place = at.key(&key.value);
                     if let Some(first) = seen.get(&key.value) {
-                        let message = format!("the key `{}` is there twice, first on line {}; keep one", key.value, first.line);
-                        self.problems.push(Problem::error(at.key(&format!("{}\u{0}{}", key.value, position.line)), message).on_key());
-                        if let Some(last) = self.problems.last() {
-                            self.places.insert(last.at.clone(), Places { key: Some(position), value: position });
-                        }
+                        let message =
+                            format!("the key `{}` is there twice, first on line {}; keep one", key.value, first.line);
+                        self.duplicates.push((position, Problem::error(place, message).on_key()));
                         continue;
                     }
                     seen.insert(key.value.clone(), position);

@@ -16,7 +16,9 @@ pub enum ControlError {
         source: std::io::Error,
     },
     /// The token file is not what this version writes.
-    #[error("{path} is not a token file of this version: {why}; restore it from a backup, or move it away to start with no tokens")]
+    #[error(
+        "{path} is not a token file of this version: {why}; restore it from a backup, or move it away to start with no tokens"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

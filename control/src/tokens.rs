@@ -61,11 +61,11 @@ impl TokenStore {
     /// Opens the store, making the folder (mode 0700) if it is not there.
     pub fn open(folder: &Path) -> Result<Self, ControlError> {
         use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|source| ControlError::Io { what: "make", path: folder.into(), source })?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| ControlError::Io {
+            what: "make",
+            path: folder.into(),
+            source,
+        })?;
         Ok(TokenStore { folder: folder.into() })
     }
 
@@ -114,8 +114,11 @@ impl TokenStore {
             .map_err(|source| ControlError::Io { what: "lock", path: lock_path, source })?;
         let mut tokens = self.list()?;
         tokens.push(record);
-        self.replace(&TokenFile { version: VERSION, tokens })
-            .map_err(|source| ControlError::Io { what: "write", path: self.path(), source })?;
+        self.replace(&TokenFile { version: VERSION, tokens }).map_err(|source| ControlError::Io {
+            what: "write",
+            path: self.path(),
+            source,
+        })?;
         drop(lock);
         Ok(token)
     }

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,6 +40,13 @@ impl App {
         options.keepalive_request_limit = keepalive.max_requests;
         options.h2_idle_timeout = Some(keepalive.idle);
         App { live, options }
+    }
+
+    /// How long a head may take; before a later request on a connection the client may idle.
+    fn patience(&self, reused: bool) -> Duration {
+        let table = self.live.table();
+        let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
+        if reused { keepalive.idle + limits.head_timeout } else { limits.head_timeout }
     }
 
     /// Answers whatever happens: a panic becomes a 500, and never takes the connection's neighbours along.
@@ -98,10 +106,8 @@ impl HttpServerApp for App {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let table = self.live.table();
-        let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
         let reused = session.take_connection_user_context().is_some();
-        let patience = if reused { keepalive.idle + limits.head_timeout } else { limits.head_timeout };
+        let patience = self.patience(reused);
         match timeout(patience, session.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
@@ -111,6 +117,9 @@ impl HttpServerApp for App {
                 return None;
             }
         }
+        // Only now: what was live when the connection fell idle may be long revoked.
+        let table = self.live.table();
+        let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
         let in_flight = InFlight::enter(&self.live);
         session.set_write_timeout(Some(limits.write_timeout));
         session.set_pipelining_enabled(true);

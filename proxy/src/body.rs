@@ -44,7 +44,10 @@ impl Room<'_> {
         let more = bytes.saturating_sub(self.taken);
         if self.held.fetch_add(more, Ordering::AcqRel) + more > self.most {
             self.held.fetch_sub(more, Ordering::AcqRel);
-            return Err(Refusal::new(Reason::Overloaded, "the gateway holds as many request bodies as it may; come back"));
+            return Err(Refusal::new(
+                Reason::Overloaded,
+                "the gateway holds as many request bodies as it may; come back",
+            ));
         }
         self.taken += more;
         Ok(())
@@ -61,14 +64,18 @@ impl Drop for Room<'_> {
 /// after that, so a refusal saves the upload.
 pub async fn read<'a>(session: &mut ServerSession, live: &'a Live, limits: &Limits) -> Result<Body<'a>, Refusal> {
     let promised = promised_length(session)?;
-    let too_large = || Refusal::new(Reason::BodyTooLarge, format!("the request body is larger than {} bytes", limits.body));
+    let too_large =
+        || Refusal::new(Reason::BodyTooLarge, format!("the request body is larger than {} bytes", limits.body));
     if promised.is_some_and(|length| length > limits.body) {
         return Err(too_large());
     }
     if let Some(encoding) = session.get_header("content-encoding")
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        return Err(Refusal::new(Reason::UnsupportedEncoding, "compressed request bodies are not read; send plain JSON"));
+        return Err(Refusal::new(
+            Reason::UnsupportedEncoding,
+            "compressed request bodies are not read; send plain JSON",
+        ));
     }
     let mut room = Room { held: &live.bodies, taken: 0, most: limits.bodies_in_flight };
     room.grow(promised.unwrap_or(0))?;

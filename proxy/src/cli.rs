@@ -56,10 +56,10 @@ enum TokenCommand {
         #[command(flatten)]
         folders: Folders,
         /// Whose token it is.
-        #[arg(long)]
+        #[arg(long, value_parser = name)]
         user: String,
         /// A group that the user belongs to (may be repeated).
-        #[arg(long = "group", value_name = "GROUP")]
+        #[arg(long = "group", value_name = "GROUP", value_parser = name)]
         groups: Vec<String>,
         /// The user may do everything.
         #[arg(long)]
@@ -108,7 +108,11 @@ fn check(dir: &Path) -> ExitCode {
                 println!("{warning}");
             }
             let (endpoints, models) = (snapshot.endpoints.len(), snapshot.models.len());
-            println!("{}: ok: {endpoints} endpoints, {models} catalog models, {} warnings", dir.display(), snapshot.warnings.len());
+            println!(
+                "{}: ok: {endpoints} endpoints, {models} catalog models, {} warnings",
+                dir.display(),
+                snapshot.warnings.len()
+            );
             ExitCode::SUCCESS
         }
         Err(diagnostics) => {
@@ -131,6 +135,14 @@ fn print_schemas(folder: Option<&Path>) -> Result<ExitCode, ProxyError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn name(text: &str) -> Result<String, String> {
+    const LONGEST: usize = 255;
+    let plain = (1..=LONGEST).contains(&text.len()) && !text.contains(char::is_control) && text.trim() == text;
+    plain
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("a name has 1 to {LONGEST} bytes, no control characters and no spaces around it"))
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

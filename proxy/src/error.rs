@@ -30,7 +30,9 @@ pub enum ProxyError {
     #[error("TLS: {0}")]
     Tls(String),
     /// A listener's address that is taken or not ours.
-    #[error("cannot listen on {address}: {source}; is another gateway running, or does the address belong to another machine?")]
+    #[error(
+        "cannot listen on {address}: {source}; is another gateway running, or does the address belong to another machine?"
+    )]
     Listen {
         /// The address.
         address: std::net::SocketAddr,

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use weirgate_config::snapshot::{PrincipalKind as PlanKind, Snapshot};
@@ -138,7 +137,9 @@ impl Sources {
             let principal = user(&record.user, groups, record.admin);
             Some((record.hash()?, Credential { principal, expires_at: record.expires_at }))
         });
-        let admin = self.admin_token.map(|hash| (hash, Credential { principal: user("admin", vec![], true), expires_at: None }));
+        let admin = self
+            .admin_token
+            .map(|hash| (hash, Credential { principal: user("admin", vec![], true), expires_at: None }));
         Ok(Directory::new(listed.chain(made).chain(admin)))
     }
 }
@@ -162,7 +163,7 @@ pub fn threads(configured: usize) -> usize {
 /// Unix seconds. The wall clock is right here: expiry times and `created` are wall-clock times.
 #[allow(clippy::disallowed_types)]
 pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Counts a request in for as long as it lives.

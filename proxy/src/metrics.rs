@@ -12,9 +12,13 @@ use weirgate_policy::reason::Reason;
 use crate::error::ProxyError;
 
 /// Seconds; an LLM's answer takes from milliseconds (errors, embeddings) to minutes.
-const LATENCY: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+const LATENCY: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Outcomes of a request: `ok`, or the name of a reason.
 const OUTCOMES: usize = Reason::ALL.len() + 1;
+
+/// Endpoint and served entity.
+type EntityKey = (Arc<str>, Arc<str>);
 
 /// All series of the process.
 pub struct Metrics {
@@ -37,7 +41,7 @@ pub struct Metrics {
     pub config_errors: IntCounter,
     /// Requests that ended in a panic.
     pub panics: IntCounter,
-    entities: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<EntityMetrics>>>,
+    entities: Mutex<HashMap<EntityKey, Arc<EntityMetrics>>>,
     refused: [OnceLock<IntCounter>; OUTCOMES],
 }
 
@@ -90,19 +94,99 @@ impl Metrics {
         let per_entity = ["endpoint", "entity"];
         let with = |more: &'static str| ["endpoint", "entity", more];
         Ok(Metrics {
-            requests: add(&registry, IntCounterVec::new(Opts::new("weirgate_requests_total", "Requests that reached a served entity, by outcome (ok, or a reason)"), &with("outcome"))?)?,
-            latency: add(&registry, HistogramVec::new(HistogramOpts::new("weirgate_request_seconds", "From the request's head to the end of its answer").buckets(LATENCY.to_vec()), &per_entity)?)?,
-            first_token: add(&registry, HistogramVec::new(HistogramOpts::new("weirgate_time_to_first_token_seconds", "From the request's head to the first content of a streamed answer").buckets(LATENCY.to_vec()), &per_entity)?)?,
-            in_flight: add(&registry, IntGaugeVec::new(Opts::new("weirgate_requests_in_flight", "Requests being worked on"), &per_entity)?)?,
-            tokens: add(&registry, IntCounterVec::new(Opts::new("weirgate_tokens_total", "Tokens by disjoint class, as the upstream reported them"), &with("class"))?)?,
-            resent: add(&registry, IntCounterVec::new(Opts::new("weirgate_resent_total", "Requests sent again because the pooled connection had just been closed"), &per_entity)?)?,
-            refusals: add(&registry, IntCounterVec::new(Opts::new("weirgate_refusals_total", "Requests refused before a served entity was chosen, by reason"), &["reason"])?)?,
-            engine_ready: add(&registry, IntGaugeVec::new(Opts::new("weirgate_engine_ready", "1 if the engine gets traffic"), &["model"])?)?,
-            engine_requests: add(&registry, IntGaugeVec::new(Opts::new("weirgate_engine_requests", "Requests in the engine, as of its last metrics"), &["model", "state"])?)?,
-            engine_restarts: add(&registry, IntGaugeVec::new(Opts::new("weirgate_engine_restarts", "Times that the engine's process was started again"), &["model"])?)?,
-            generation: add(&registry, IntGauge::new("weirgate_config_generation", "Generation of the configuration that is served")?)?,
-            config_broken: add(&registry, IntGauge::new("weirgate_config_broken", "1 while the files do not validate and the last good state is served")?)?,
-            config_errors: add(&registry, IntCounter::new("weirgate_config_errors_total", "Reloads that were refused")?)?,
+            requests: add(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "weirgate_requests_total",
+                        "Requests that reached a served entity, by outcome (ok, or a reason)",
+                    ),
+                    &with("outcome"),
+                )?,
+            )?,
+            latency: add(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new("weirgate_request_seconds", "From the request's head to the end of its answer")
+                        .buckets(LATENCY.to_vec()),
+                    &per_entity,
+                )?,
+            )?,
+            first_token: add(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "weirgate_time_to_first_token_seconds",
+                        "From the request's head to the first content of a streamed answer",
+                    )
+                    .buckets(LATENCY.to_vec()),
+                    &per_entity,
+                )?,
+            )?,
+            in_flight: add(
+                &registry,
+                IntGaugeVec::new(Opts::new("weirgate_requests_in_flight", "Requests being worked on"), &per_entity)?,
+            )?,
+            tokens: add(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("weirgate_tokens_total", "Tokens by disjoint class, as the upstream reported them"),
+                    &with("class"),
+                )?,
+            )?,
+            resent: add(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "weirgate_resent_total",
+                        "Requests sent again because the pooled connection had just been closed",
+                    ),
+                    &per_entity,
+                )?,
+            )?,
+            refusals: add(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "weirgate_refusals_total",
+                        "Requests refused before a served entity was chosen, by reason",
+                    ),
+                    &["reason"],
+                )?,
+            )?,
+            engine_ready: add(
+                &registry,
+                IntGaugeVec::new(Opts::new("weirgate_engine_ready", "1 if the engine gets traffic"), &["model"])?,
+            )?,
+            engine_requests: add(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("weirgate_engine_requests", "Requests in the engine, as of its last metrics"),
+                    &["model", "state"],
+                )?,
+            )?,
+            engine_restarts: add(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("weirgate_engine_restarts", "Times that the engine's process was started again"),
+                    &["model"],
+                )?,
+            )?,
+            generation: add(
+                &registry,
+                IntGauge::new("weirgate_config_generation", "Generation of the configuration that is served")?,
+            )?,
+            config_broken: add(
+                &registry,
+                IntGauge::new(
+                    "weirgate_config_broken",
+                    "1 while the files do not validate and the last good state is served",
+                )?,
+            )?,
+            config_errors: add(
+                &registry,
+                IntCounter::new("weirgate_config_errors_total", "Reloads that were refused")?,
+            )?,
             panics: add(&registry, IntCounter::new("weirgate_panics_total", "Requests that ended in a panic")?)?,
             entities: Mutex::default(),
             refused: [const { OnceLock::new() }; OUTCOMES],

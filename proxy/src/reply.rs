@@ -23,13 +23,20 @@ const LONGEST_REQUEST_ID: usize = 128;
 pub fn request_id(session: &ServerSession) -> String {
     let given = session.get_header("x-request-id").and_then(|value| value.to_str().ok());
     match given {
-        Some(id) if (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => id.to_owned(),
+        Some(id) if (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => {
+            id.to_owned()
+        }
         _ => format!("{:016x}{:016x}", rand::rng().next_u64(), rand::rng().next_u64()),
     }
 }
 
 /// A response head with the story's headers.
-pub fn head(status: u16, content_type: &str, answered_by: &'static str, story: &Story<'_>) -> pingora_core::Result<ResponseHeader> {
+pub fn head(
+    status: u16,
+    content_type: &str,
+    answered_by: &'static str,
+    story: &Story<'_>,
+) -> pingora_core::Result<ResponseHeader> {
     let mut head = ResponseHeader::build(status, Some(10))?;
     head.insert_header("content-type", content_type)?;
     head.insert_header("x-request-id", story.request_id)?;

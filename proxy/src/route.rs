@@ -36,7 +36,7 @@ pub fn door(path: &str) -> Door {
 
 /// Finds the route; 404 for an unknown path, 405 for a known one with another method.
 pub fn find<'a>(method: &http::Method, path: &'a str) -> Result<Wanted<'a>, Refusal> {
-    let (wanted, allowed) = match_path(path)
+    let (wanted, allowed) = match_path(method, path)
         .ok_or_else(|| Refusal::new(Reason::RouteNotFound, format!("there is no route {}", shorten(path))))?;
     if *method != allowed {
         return Err(Refusal::new(
@@ -47,7 +47,7 @@ pub fn find<'a>(method: &http::Method, path: &'a str) -> Result<Wanted<'a>, Refu
     Ok(wanted)
 }
 
-fn match_path(path: &str) -> Option<(Wanted<'_>, http::Method)> {
+fn match_path<'a>(method: &http::Method, path: &'a str) -> Option<(Wanted<'a>, http::Method)> {
     // MLflow sends some paths with a slash at the end; a redirect would turn its POST into a GET.
     let path = path.strip_suffix('/').unwrap_or(path);
     let mut segments = [""; 6];
@@ -62,11 +62,14 @@ fn match_path(path: &str) -> Option<(Wanted<'_>, http::Method)> {
         ["v1" | "serving-endpoints", "completions"] => by_model(Task::Completions),
         ["v1" | "serving-endpoints", "embeddings"] => by_model(Task::Embeddings),
         ["v1" | "serving-endpoints", "models"] => (Wanted::Models, http::Method::GET),
-        ["v1" | "serving-endpoints", "models", name] => (Wanted::Model(decode(name)?), http::Method::GET),
-        ["serving-endpoints", name, "invocations"] => (call(Some(decode(name)?), None, None), http::Method::POST),
+        // An endpoint may be called `models`, and a model `invocations`: there the method decides.
+        ["serving-endpoints", name, "invocations"] if *name != "models" || *method == http::Method::POST => {
+            (call(Some(decode(name)?), None, None), http::Method::POST)
+        }
         ["serving-endpoints", name, "served-models", served, "invocations"] => {
             (call(Some(decode(name)?), Some(decode(served)?), None), http::Method::POST)
         }
+        ["v1" | "serving-endpoints", "models", name] => (Wanted::Model(decode(name)?), http::Method::GET),
         _ => return None,
     };
     Some(matched)
@@ -115,11 +118,15 @@ mod tests {
         }
         assert_eq!(find(&Method::GET, "/v1/models").unwrap(), Wanted::Models);
         assert_eq!(find(&Method::GET, "/v1/models/x").unwrap(), Wanted::Model("x".into()));
+        let invocations = Wanted::Model("invocations".into());
+        assert_eq!(find(&Method::GET, "/serving-endpoints/models/invocations").unwrap(), invocations);
     }
 
     #[test]
     fn unknown_paths_and_wrong_methods() {
-        for path in ["/", "", "/v1", "/v1/chat", "/v1/x/invocations", "//v1/models", "/v1/models/%ff", "/a/b/c/d/e/f/g/h"] {
+        for path in
+            ["/", "", "/v1", "/v1/chat", "/v1/x/invocations", "//v1/models", "/v1/models/%ff", "/a/b/c/d/e/f/g/h"]
+        {
             assert_eq!(find(&Method::GET, path).unwrap_err().reason, Reason::RouteNotFound, "{path}");
         }
         assert_eq!(find(&Method::GET, "/v1/completions").unwrap_err().reason, Reason::MethodNotAllowed);

@@ -14,7 +14,7 @@ use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 use weirgate_config::snapshot::{Listener, Snapshot};
-use weirgate_config::{Diagnostics, NoSecrets, Watcher};
+use weirgate_config::{Diagnostics, NoSecrets, Severity, Watcher};
 use weirgate_control::tokens::TokenStore;
 
 use crate::background::Background;
@@ -46,7 +46,7 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     })
     .map_err(|e| ProxyError::Config(e.to_string()))?;
     let first = changes.recv().map_err(|_| ProxyError::Config("the watcher ended before it loaded anything".into()))?;
-    let first = first.map_err(|all| ProxyError::Config(all.to_string()))?;
+    let first = first.map_err(|all| ProxyError::Config(errors(&all)))?;
     for warning in &first.warnings {
         log::warn!("{warning}");
     }
@@ -63,8 +63,8 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     let (engines_ended, ended) = watch::channel(false);
     let grace = first.settings.grace;
     let mut server = server(grace, live::threads(first.settings.threads));
-    for (h2c, certificate_of) in [(true, &certificates), (false, &certificates)] {
-        let of_this_kind = listeners.iter().zip(certificate_of).filter(|(listener, _)| listener.h2c == h2c);
+    for h2c in [true, false] {
+        let of_this_kind = listeners.iter().zip(&certificates).filter(|(listener, _)| listener.h2c == h2c);
         add_gateway(&mut server, &live, h2c, of_this_kind)?;
     }
     if let Some(address) = first.settings.operations {
@@ -101,12 +101,18 @@ fn follow(
                     certificates.iter().flatten().for_each(|certificate| certificate.reload());
                     live.accept(snapshot);
                 }
-                Err(diagnostics) => live.refuse(diagnostics.to_string()),
+                Err(diagnostics) => live.refuse(errors(&diagnostics)),
             }
         }
     };
     let failed = |source| ProxyError::Io { what: "starting the reload thread".into(), source };
     std::thread::Builder::new().name("reload".into()).spawn(apply).map(|_| ()).map_err(failed)
+}
+
+/// The errors alone: `weirgate check` shows the warnings too.
+fn errors(diagnostics: &Diagnostics) -> String {
+    let errors = diagnostics.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The token of the environment, or at the very first start a new one, printed once.
@@ -131,7 +137,8 @@ fn chosen(snapshot: &Snapshot, listen: &[SocketAddr]) -> Vec<Listener> {
 }
 
 fn certificates(listeners: &[Listener]) -> Result<Vec<Option<Arc<Certificate>>>, ProxyError> {
-    let load = |listener: &Listener| listener.tls.as_ref().map(|files| Certificate::load(files).map(Arc::new)).transpose();
+    let load =
+        |listener: &Listener| listener.tls.as_ref().map(|files| Certificate::load(files).map(Arc::new)).transpose();
     listeners.iter().map(load).collect()
 }
 

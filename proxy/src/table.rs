@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rand::Rng;
-use weirgate_config::snapshot::{Endpoint as EndpointPlan, PermissionLevel, PermissionPrincipal, ServedEntity, Settings, Snapshot, Task};
+use weirgate_config::snapshot::{
+    Endpoint as EndpointPlan, PermissionLevel, PermissionPrincipal, ServedEntity, Settings, Snapshot, Task,
+};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::{Directory, Principal};
 use weirgate_policy::permission::{Grantee, Grants, Level};
@@ -172,9 +174,7 @@ fn not_ready(name: &str) -> Refusal {
 }
 
 fn grants(plan: &EndpointPlan) -> Grants {
-    if plan.permissions.is_empty() {
-        return Grants::Everyone;
-    }
+    let Some(permissions) = &plan.permissions else { return Grants::Everyone };
     let grant = |permission: &weirgate_config::snapshot::Permission| {
         let to = match &permission.principal {
             PermissionPrincipal::User(name) => Grantee::User(name.clone()),
@@ -188,5 +188,5 @@ fn grants(plan: &EndpointPlan) -> Grants {
         };
         (to, level)
     };
-    Grants::Listed(plan.permissions.iter().map(grant).collect())
+    Grants::Listed(permissions.iter().map(grant).collect())
 }

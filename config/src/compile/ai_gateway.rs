@@ -3,14 +3,20 @@
 use super::Findings;
 use crate::{
     diagnostic::Pointer,
-    document::{AiGatewaySpec, GatewayRateLimitKey, GatewayRateLimitSpec, GuardrailSpec, InferenceTableSpec, RateLimitKey, RateLimitSpec},
+    document::{
+        AiGatewaySpec, GatewayRateLimitKey, GatewayRateLimitSpec, GuardrailSpec, InferenceTableSpec, RateLimitKey,
+        RateLimitSpec,
+    },
     snapshot::EndpointKind,
 };
 
 /// Contract §5.1.
 pub(super) fn legacy_rate_limits(list: &[RateLimitSpec], kind: EndpointKind, at: &Pointer, out: &mut Findings) {
     if kind == EndpointKind::Custom && !list.is_empty() {
-        out.error_on_key(at, "`rate_limits` works for external and foundation models only; use `ai_gateway.rate_limits`");
+        out.error_on_key(
+            at,
+            "`rate_limits` works for external and foundation models only; use `ai_gateway.rate_limits`",
+        );
     }
     let subject = |limit: &RateLimitSpec| limit.key.unwrap_or(RateLimitKey::Endpoint);
     for (index, limit) in list.iter().enumerate() {
@@ -34,7 +40,10 @@ pub(super) fn ai_gateway(spec: &AiGatewaySpec, kind: EndpointKind, at: &Pointer,
     rate_limits(&spec.rate_limits, &at.key("rate_limits"), out);
     let falls_back = spec.fallback_config.as_ref().is_some_and(|fallback| fallback.enabled);
     if falls_back && matches!(kind, EndpointKind::Foundation | EndpointKind::Custom) {
-        out.warning_on_key(&at.key("fallback_config"), "fallback works between external models only and has no effect here");
+        out.warning_on_key(
+            &at.key("fallback_config"),
+            "fallback works between external models only and has no effect here",
+        );
     }
 }
 
@@ -42,7 +51,10 @@ pub(super) fn ai_gateway(spec: &AiGatewaySpec, kind: EndpointKind, at: &Pointer,
 fn needs_no_classifier(spec: &GuardrailSpec, at: &Pointer, out: &mut Findings) {
     let asked = [("safety", spec.safety == Some(true)), ("valid_topics", !spec.valid_topics.is_empty())];
     for (key, _) in asked.iter().filter(|(_, asked)| *asked) {
-        out.error_on_key(&at.key(key), format!("`{key}` needs a classifier model and none can be configured yet; remove it"));
+        out.error_on_key(
+            &at.key(key),
+            format!("`{key}` needs a classifier model and none can be configured yet; remove it"),
+        );
     }
 }
 

@@ -15,7 +15,13 @@ pub(crate) enum Form {
 }
 
 /// Checks and parses an upstream's URL. Never quotes it: it may hold a password.
-pub(crate) fn upstream_url(text: &str, form: Form, at: &Pointer, allow_private: bool, out: &mut Findings) -> Option<Url> {
+pub(crate) fn upstream_url(
+    text: &str,
+    form: Form,
+    at: &Pointer,
+    allow_private: bool,
+    out: &mut Findings,
+) -> Option<Url> {
     let mut url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
@@ -27,7 +33,9 @@ pub(crate) fn upstream_url(text: &str, form: Form, at: &Pointer, allow_private: 
     match url.scheme() {
         "https" => {}
         "http" if allow_private => {}
-        "http" => problems.push("plain http is refused; use https, or set upstreams.allow_private: true in weirgate.yaml"),
+        "http" => {
+            problems.push("plain http is refused; use https, or set upstreams.allow_private: true in weirgate.yaml")
+        }
         _ => problems.push("the scheme must be https or http"),
     }
     if !allow_private && url.host().is_none_or(|host| is_private_host(&host)) {

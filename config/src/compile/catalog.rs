@@ -13,7 +13,12 @@ use crate::{
 };
 
 /// Compiles the catalogue; whether it is whole shows in the findings.
-pub(crate) fn models(spec: &CatalogSpec, folder: &Path, allow_private: bool, out: &mut Findings) -> BTreeMap<ModelId, Arc<Model>> {
+pub(crate) fn models(
+    spec: &CatalogSpec,
+    folder: &Path,
+    allow_private: bool,
+    out: &mut Findings,
+) -> BTreeMap<ModelId, Arc<Model>> {
     let mut models = BTreeMap::new();
     for (index, spec) in spec.models.iter().enumerate() {
         let at = Pointer::root().key("models").index(index);

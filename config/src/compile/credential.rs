@@ -54,7 +54,9 @@ impl<'a> Field<'a> {
                     return None;
                 }
                 if cx.door == Door::File {
-                    let message = format!("`{sibling}` holds a secret in the clear; prefer `{name}: \"{{{{env/NAME}}}}\"` or `\"{{{{file/PATH}}}}\"`");
+                    let message = format!(
+                        "`{sibling}` holds a secret in the clear; prefer `{name}: \"{{{{env/NAME}}}}\"` or `\"{{{{file/PATH}}}}\"`"
+                    );
                     out.warning_on_key(&at, message);
                 }
                 Secret::Value(SecretText::new(plaintext.0.trim_end_matches(['\r', '\n'])))
@@ -77,7 +79,8 @@ fn resolve(reference: &SecretRef, name: &str, at: &Pointer, cx: &Context<'_>, ou
     };
     match (Reference::parse(&reference.0), cx.door) {
         (None, _) => {
-            let message = format!("`{name}` takes a secret reference, {forms}; the value itself belongs in `{name}_plaintext`");
+            let message =
+                format!("`{name}` takes a secret reference, {forms}; the value itself belongs in `{name}_plaintext`");
             out.error(at, message);
             None
         }

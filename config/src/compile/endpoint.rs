@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Context, Findings, ai_gateway, entity, traffic};
+use super::{Context, Findings, ai_gateway, entity, not_yet, traffic};
 use crate::{
     diagnostic::{Pointer, Problem},
     document::{EndpointSpec, PermissionSpec, ServedEntitySpec, TagSpec},
@@ -20,7 +20,7 @@ pub fn endpoint(spec: EndpointSpec, cx: &Context<'_>) -> (Option<Endpoint>, Vec<
 pub(crate) fn compile(spec: EndpointSpec, cx: &Context<'_>, out: &mut Findings) -> Option<Endpoint> {
     let root = Pointer::root();
     tags(&spec.tags, &root.key("tags"), out);
-    let permissions = permissions(&spec.permissions, &root.key("permissions"), out);
+    let permissions = spec.permissions.as_ref().map(|list| permissions(list, &root.key("permissions"), out));
     let served = served(&spec, &root.key("config"), cx, out);
     let (kind, task) = match &served {
         Some(served) => (served.kind, served.task),
@@ -32,8 +32,12 @@ pub(crate) fn compile(spec: EndpointSpec, cx: &Context<'_>, out: &mut Findings) 
         ai_gateway::ai_gateway(block, kind, &root.key("ai_gateway"), out);
     }
     if kind == EndpointKind::External && spec.telemetry_config.is_some() {
-        out.warning_on_key(&root.key("telemetry_config"), "`telemetry_config` has no effect on external models; remove it");
+        out.warning_on_key(
+            &root.key("telemetry_config"),
+            "`telemetry_config` has no effect on external models; remove it",
+        );
     }
+    not_yet::warn(&spec, out);
     let entities = match served {
         Some(served) => served.entities,
         None if spec.config.is_some() => return None,
@@ -73,8 +77,12 @@ fn served(spec: &EndpointSpec, at: &Pointer, cx: &Context<'_>, out: &mut Finding
         let compiled = entity::compile(spec, at, cx, out);
         if let Some((compiled, name)) = compiled.zip(name.as_ref()) {
             let weight = weights.get(name).copied().unwrap_or(0);
-            let entity =
-                ServedEntity { name: name.as_str().into(), weight, target: compiled.target, throughput: compiled.throughput };
+            let entity = ServedEntity {
+                name: name.as_str().into(),
+                weight,
+                target: compiled.target,
+                throughput: compiled.throughput,
+            };
             entities.push((at.clone(), Arc::new(entity)));
         }
     }
@@ -92,7 +100,10 @@ fn names(list: &[(Pointer, ServedEntitySpec)], out: &mut Findings) -> Vec<Option
         let name = entity::name(spec);
         if let Some(name) = name.as_ref().filter(|name| names.iter().flatten().any(|earlier| earlier == *name)) {
             if spec.name.is_some() {
-                out.error(&at.key("name"), format!("the name `{name}` is taken by an entity above; names are unique in an endpoint"));
+                out.error(
+                    &at.key("name"),
+                    format!("the name `{name}` is taken by an entity above; names are unique in an endpoint"),
+                );
             } else {
                 out.error(at, format!("the default name `{name}` is taken by an entity above; give this one a `name`"));
             }
@@ -122,7 +133,10 @@ fn one_kind_and_task(entities: &[(Pointer, Arc<ServedEntity>)], out: &mut Findin
             continue;
         }
         if other_kind != kind {
-            out.error(at, "custom and foundation models cannot share an endpoint; an endpoint holds one kind of model only");
+            out.error(
+                at,
+                "custom and foundation models cannot share an endpoint; an endpoint holds one kind of model only",
+            );
         } else if let (Some(task), Some(other)) = (task, other_task)
             && task != other
         {
@@ -130,7 +144,11 @@ fn one_kind_and_task(entities: &[(Pointer, Arc<ServedEntity>)], out: &mut Findin
                 Target::External(_) => at.key("external_model").key("task"),
                 Target::Local(_) => at.clone(),
             };
-            let message = format!("this model's task is {}, the first one's {}; all models of an endpoint have the same task", other.as_str(), task.as_str());
+            let message = format!(
+                "this model's task is {}, the first one's {}; all models of an endpoint have the same task",
+                other.as_str(),
+                task.as_str()
+            );
             out.error(&at, message);
         }
     }

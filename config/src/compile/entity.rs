@@ -105,7 +105,8 @@ fn local(spec: &ServedEntitySpec, at: &Pointer, cx: &Context<'_>, out: &mut Find
 }
 
 fn not_in_catalog(id: &ModelId, models: &BTreeMap<ModelId, Arc<Model>>) -> String {
-    let versions: Vec<&str> = models.keys().filter(|known| known.name == id.name).map(|known| &*known.version).collect();
+    let versions: Vec<&str> =
+        models.keys().filter(|known| known.name == id.name).map(|known| &*known.version).collect();
     if !versions.is_empty() {
         return format!("catalog.yaml has `{}` in version {} only, not {}", id.name, versions.join(", "), id.version);
     }
@@ -130,10 +131,16 @@ fn environment(spec: &ServedEntitySpec, at: &Pointer, cx: &Context<'_>, out: &mu
 fn concurrency(spec: &ServedEntitySpec, at: &Pointer, out: &mut Findings) {
     let (min, max) = (spec.min_provisioned_concurrency, spec.max_provisioned_concurrency);
     if spec.workload_size.is_some() && (min.is_some() || max.is_some()) {
-        out.error_on_key(&at.key("workload_size"), "`workload_size` and provisioned concurrency exclude each other; keep one");
+        out.error_on_key(
+            &at.key("workload_size"),
+            "`workload_size` and provisioned concurrency exclude each other; keep one",
+        );
     }
     if min.zip(max).is_some_and(|(min, max)| min > max) {
-        out.error(&at.key("min_provisioned_concurrency"), "`min_provisioned_concurrency` is above `max_provisioned_concurrency`");
+        out.error(
+            &at.key("min_provisioned_concurrency"),
+            "`min_provisioned_concurrency` is above `max_provisioned_concurrency`",
+        );
     }
 }
 
@@ -144,23 +151,38 @@ fn throughput(spec: &ServedEntitySpec, model: &Model, at: &Pointer, out: &mut Fi
     let units = spec.provisioned_model_units.is_some();
     if spec.min_provisioned_throughput.is_none() && spec.max_provisioned_throughput.is_none() {
         if units && matches!(model.serving, Serving::Server { .. }) {
-            out.error(&at.key("provisioned_model_units"), "a custom model has no provisioned model units; remove the key");
+            out.error(
+                &at.key("provisioned_model_units"),
+                "a custom model has no provisioned model units; remove the key",
+            );
         }
         return None;
     }
     if matches!(model.serving, Serving::Server { .. }) {
-        out.error_on_key(&place, format!("{} is a custom model and has no provisioned throughput; remove `{low}` and `{high}`", model.id));
+        out.error_on_key(
+            &place,
+            format!("{} is a custom model and has no provisioned throughput; remove `{low}` and `{high}`", model.id),
+        );
         return None;
     }
     if units {
-        out.error_on_key(&at.key("provisioned_model_units"), "provisioned model units and provisioned throughput exclude each other; keep one");
+        out.error_on_key(
+            &at.key("provisioned_model_units"),
+            "provisioned model units and provisioned throughput exclude each other; keep one",
+        );
     }
     let (Some(min), Some(max)) = (spec.min_provisioned_throughput, spec.max_provisioned_throughput) else {
         out.error(at, format!("`{low}` and `{high}` belong together; give both, or none for pay-per-token"));
         return None;
     };
     let Some(chunk) = model.throughput_chunk_size else {
-        out.error_on_key(&place, format!("{} has no `throughput_chunk_size` in catalog.yaml, so it cannot be provisioned; set it there", model.id));
+        out.error_on_key(
+            &place,
+            format!(
+                "{} has no `throughput_chunk_size` in catalog.yaml, so it cannot be provisioned; set it there",
+                model.id
+            ),
+        );
         return None;
     };
     for (key, value) in [(low, min), (high, max)] {

@@ -11,7 +11,8 @@ use crate::{
     diagnostic::Pointer,
     document::{ByteSize, GatewaySpec, ListenerSpec, Span, TlsSpec, TokenSpec},
     snapshot::{
-        EngineSettings, KeepAlive, Limits, Listener, PrincipalKind, PrincipalSpec, Settings, TlsFiles, TokenEntry, UpstreamDefaults,
+        EngineSettings, KeepAlive, Limits, Listener, PrincipalKind, PrincipalSpec, Settings, TlsFiles, TokenEntry,
+        UpstreamDefaults,
     },
 };
 
@@ -65,14 +66,22 @@ fn program(command: &str, folder: &Path) -> PathBuf {
     if command.contains(std::path::MAIN_SEPARATOR) { folder.join(command) } else { PathBuf::from(command) }
 }
 
-fn listeners(spec: &GatewaySpec, root: &Pointer, folder: &Path, out: &mut Findings) -> (Vec<Listener>, Option<SocketAddr>) {
+fn listeners(
+    spec: &GatewaySpec,
+    root: &Pointer,
+    folder: &Path,
+    out: &mut Findings,
+) -> (Vec<Listener>, Option<SocketAddr>) {
     let at = root.key("listeners");
     let mut taken: Vec<SocketAddr> = Vec::new();
     let mut list = Vec::new();
     match &spec.listeners {
         Some(specs) => {
             if specs.is_empty() {
-                out.error(&at, "the list is empty; give at least one listener, for example `- address: \"127.0.0.1:8080\"`");
+                out.error(
+                    &at,
+                    "the list is empty; give at least one listener, for example `- address: \"127.0.0.1:8080\"`",
+                );
             }
             for (index, spec) in specs.iter().enumerate() {
                 list.extend(listener(spec, &at.index(index), folder, &mut taken, out));
@@ -88,7 +97,13 @@ fn listeners(spec: &GatewaySpec, root: &Pointer, folder: &Path, out: &mut Findin
     (list, operations)
 }
 
-fn listener(spec: &ListenerSpec, at: &Pointer, folder: &Path, taken: &mut Vec<SocketAddr>, out: &mut Findings) -> Option<Listener> {
+fn listener(
+    spec: &ListenerSpec,
+    at: &Pointer,
+    folder: &Path,
+    taken: &mut Vec<SocketAddr>,
+    out: &mut Findings,
+) -> Option<Listener> {
     let address = address(&spec.address, &at.key("address"), taken, out);
     let tls = spec.tls.as_ref().map(|tls| tls_files(tls, &at.key("tls"), folder, out));
     Some(Listener { address: address?, tls, h2c: spec.h2c.unwrap_or(true) })
@@ -109,7 +124,9 @@ fn address(text: &str, at: &Pointer, taken: &mut Vec<SocketAddr>, out: &mut Find
 /// Port 0 is chosen by the system and never collides.
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let same_family = a.is_ipv4() == b.is_ipv4();
-    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || same_family && (a.ip().is_unspecified() || b.ip().is_unspecified()))
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || same_family && (a.ip().is_unspecified() || b.ip().is_unspecified()))
 }
 
 fn tls_files(spec: &TlsSpec, at: &Pointer, folder: &Path, out: &mut Findings) -> TlsFiles {
@@ -138,12 +155,17 @@ fn spans_and_sizes(spec: &GatewaySpec, root: &Pointer, out: &mut Findings) {
     for (block, key, _) in spans.iter().filter(|(_, _, span)| *span == Span(Duration::ZERO)) {
         out.error(&root.key(block).key(key), format!("`{key}` must be more than zero"));
     }
-    let sizes = [("body", limits.body), ("control_body", limits.control_body), ("bodies_in_flight", limits.bodies_in_flight)];
+    let sizes =
+        [("body", limits.body), ("control_body", limits.control_body), ("bodies_in_flight", limits.bodies_in_flight)];
     for (key, _) in sizes.iter().filter(|(_, size)| *size == ByteSize(0)) {
         out.error(&root.key("limits").key(key), format!("`{key}` must be more than zero"));
     }
     if limits.bodies_in_flight < limits.body.max(limits.control_body) {
-        let message = format!("`bodies_in_flight` {} is less than a single body may have ({})", limits.bodies_in_flight, limits.body.max(limits.control_body));
+        let message = format!(
+            "`bodies_in_flight` {} is less than a single body may have ({})",
+            limits.bodies_in_flight,
+            limits.body.max(limits.control_body)
+        );
         out.error(&root.key("limits").key("bodies_in_flight"), message);
     }
 }

@@ -8,6 +8,7 @@ mod credential;
 mod endpoint;
 mod entity;
 mod gateway;
+mod not_yet;
 mod openai;
 mod provider;
 mod traffic;
@@ -89,7 +90,8 @@ impl Findings {
     /// Exactly one of several alternatives; reports and gives `None` otherwise.
     fn exactly_one<'k, T>(&mut self, at: &Pointer, alternatives: Vec<(&'k str, Option<T>)>) -> Option<(&'k str, T)> {
         let names: Vec<&str> = alternatives.iter().map(|(name, _)| *name).collect();
-        let mut given: Vec<(&str, T)> = alternatives.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let mut given: Vec<(&str, T)> =
+            alternatives.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         match given.len() {
             1 => given.pop(),
             0 => {

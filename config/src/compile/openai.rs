@@ -77,7 +77,13 @@ fn deployment(spec: &OpenAiSpec, at: &Pointer, cx: &Context<'_>, out: &mut Findi
 }
 
 /// The Entra trio wins when it is complete; else `openai_api_key` holds an access token.
-fn entra(spec: &OpenAiSpec, key: &Field<'_>, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<EntraCredential> {
+fn entra(
+    spec: &OpenAiSpec,
+    key: &Field<'_>,
+    at: &Pointer,
+    cx: &Context<'_>,
+    out: &mut Findings,
+) -> Option<EntraCredential> {
     let name = "microsoft_entra_client_secret";
     let secret = Field::new(name, &spec.microsoft_entra_client_secret, &spec.microsoft_entra_client_secret_plaintext);
     let (tenant, client) = (spec.microsoft_entra_tenant_id.as_ref(), spec.microsoft_entra_client_id.as_ref());
@@ -85,7 +91,10 @@ fn entra(spec: &OpenAiSpec, key: &Field<'_>, at: &Pointer, cx: &Context<'_>, out
     let begun = tenant.is_some() || client.is_some() || secret.is_given();
     if key.is_given() && !complete {
         if begun {
-            out.warning(at, "the microsoft_entra_ fields are incomplete and ignored; `openai_api_key` is used as access token");
+            out.warning(
+                at,
+                "the microsoft_entra_ fields are incomplete and ignored; `openai_api_key` is used as access token",
+            );
         }
         return key.compile(Use::Header, at, cx, out).map(EntraCredential::Token);
     }

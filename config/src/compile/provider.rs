@@ -11,16 +11,22 @@ use super::{
 use crate::{
     diagnostic::Pointer,
     document::{
-        Ai21LabsSpec, AmazonBedrockSpec, AnthropicSpec, CohereSpec, CustomProviderSpec, DatabricksSpec, ExternalModelSpec, PalmSpec,
-        Plaintext, Provider, SecretRef, Task, VertexAiSpec,
+        Ai21LabsSpec, AmazonBedrockSpec, AnthropicSpec, CohereSpec, CustomProviderSpec, DatabricksSpec,
+        ExternalModelSpec, PalmSpec, Plaintext, Provider, SecretRef, Task, VertexAiSpec,
     },
     snapshot::{AwsCredential, CustomAuth, ExternalModel, ProviderConfig},
 };
 
-pub(super) fn external_model(spec: &ExternalModelSpec, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<ExternalModel> {
+pub(super) fn external_model(
+    spec: &ExternalModelSpec,
+    at: &Pointer,
+    cx: &Context<'_>,
+    out: &mut Findings,
+) -> Option<ExternalModel> {
     let provider = spec.provider;
     if matches!(provider, Provider::Anthropic | Provider::Ai21labs) && spec.task == Task::Embeddings {
-        let message = format!("provider `{}` has no embeddings; allowed: llm/v1/chat, llm/v1/completions", provider.as_str());
+        let message =
+            format!("provider `{}` has no embeddings; allowed: llm/v1/chat, llm/v1/completions", provider.as_str());
         out.error(&at.key("task"), message);
     }
     refuse_other_blocks(spec, at, out);
@@ -52,7 +58,8 @@ fn given_blocks(spec: &ExternalModelSpec) -> Vec<&'static str> {
 fn refuse_other_blocks(spec: &ExternalModelSpec, at: &Pointer, out: &mut Findings) {
     let own = spec.provider.block();
     for other in given_blocks(spec).into_iter().filter(|block| *block != own) {
-        let message = format!("`{other}` belongs to another provider; provider `{}` takes `{own}` only", spec.provider.as_str());
+        let message =
+            format!("`{other}` belongs to another provider; provider `{}` takes `{own}` only", spec.provider.as_str());
         out.error_on_key(&at.key(other), message);
     }
 }
@@ -73,7 +80,14 @@ fn block(spec: &ExternalModelSpec, at: &Pointer, cx: &Context<'_>, out: &mut Fin
 }
 
 /// The base that the block gives, or the provider's public one.
-fn base(given: Option<&str>, public: &str, key: &str, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<Url> {
+fn base(
+    given: Option<&str>,
+    public: &str,
+    key: &str,
+    at: &Pointer,
+    cx: &Context<'_>,
+    out: &mut Findings,
+) -> Option<Url> {
     upstream_url(given.unwrap_or(public), Form::Base, &at.key(key), cx.allow_private, out)
 }
 
@@ -95,11 +109,13 @@ fn bedrock(spec: &AmazonBedrockSpec, at: &Pointer, cx: &Context<'_>, out: &mut F
     let public = format!("https://bedrock-runtime.{}.amazonaws.com", spec.aws_region);
     let base = base(spec.amazon_bedrock_api_base.as_deref(), &public, "amazon_bedrock_api_base", at, cx, out);
     if spec.uc_service_credential_name.is_some() {
-        let message = "`uc_service_credential_name` is not supported here; use the two AWS keys or `instance_profile_arn`";
+        let message =
+            "`uc_service_credential_name` is not supported here; use the two AWS keys or `instance_profile_arn`";
         out.error_on_key(&at.key("uc_service_credential_name"), message);
     }
     let id = Field::new("aws_access_key_id", &spec.aws_access_key_id, &spec.aws_access_key_id_plaintext);
-    let secret = Field::new("aws_secret_access_key", &spec.aws_secret_access_key, &spec.aws_secret_access_key_plaintext);
+    let secret =
+        Field::new("aws_secret_access_key", &spec.aws_secret_access_key, &spec.aws_secret_access_key_plaintext);
     let has_keys = id.is_given() || secret.is_given();
     let credential = match &spec.instance_profile_arn {
         Some(_) if has_keys => {
@@ -125,7 +141,8 @@ fn bedrock(spec: &AmazonBedrockSpec, at: &Pointer, cx: &Context<'_>, out: &mut F
 }
 
 fn ai21labs(spec: &Ai21LabsSpec, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<ProviderConfig> {
-    let base = base(spec.ai21labs_api_base.as_deref(), "https://api.ai21.com/studio/v1", "ai21labs_api_base", at, cx, out);
+    let base =
+        base(spec.ai21labs_api_base.as_deref(), "https://api.ai21.com/studio/v1", "ai21labs_api_base", at, cx, out);
     let key = Field::new("ai21labs_api_key", &spec.ai21labs_api_key, &spec.ai21labs_api_key_plaintext);
     let key = key.compile(Use::Header, at, cx, out);
     Some(ProviderConfig::Ai21Labs { base: base?, key: key? })
@@ -162,7 +179,8 @@ fn custom(spec: &CustomProviderSpec, at: &Pointer, cx: &Context<'_>, out: &mut F
     let name = "custom_provider_url";
     let url = upstream_url(&spec.custom_provider_url, Form::Whole, &at.key(name), cx.allow_private, out);
     type Pair<'a> = (&'a Option<SecretRef>, &'a Option<Plaintext>);
-    let header = spec.api_key_auth.as_ref().map(|auth| (Some(&auth.key), (&auth.value, &auth.value_plaintext) as Pair<'_>));
+    let header =
+        spec.api_key_auth.as_ref().map(|auth| (Some(&auth.key), (&auth.value, &auth.value_plaintext) as Pair<'_>));
     let bearer = spec.bearer_token_auth.as_ref().map(|auth| (None, (&auth.token, &auth.token_plaintext) as Pair<'_>));
     let (block, (header, pair)) = out.exactly_one(at, vec![("api_key_auth", header), ("bearer_token_auth", bearer)])?;
     let field = Field::new(if header.is_some() { "value" } else { "token" }, pair.0, pair.1);

@@ -20,7 +20,10 @@ pub(super) fn weights(config: &ConfigSpec, names: &[&str], at: &Pointer, out: &m
         let at = at.index(index);
         let name = match (&route.served_model_name, &route.served_entity_name) {
             (Some(model), Some(entity)) if model != entity => {
-                out.error(&at.key("served_entity_name"), "`served_entity_name` and `served_model_name` differ; keep one");
+                out.error(
+                    &at.key("served_entity_name"),
+                    "`served_entity_name` and `served_model_name` differ; keep one",
+                );
                 continue;
             }
             (Some(name), _) => (name, "served_model_name"),
@@ -33,7 +36,10 @@ pub(super) fn weights(config: &ConfigSpec, names: &[&str], at: &Pointer, out: &m
         let (name, key) = name;
         if !names.contains(&name.as_str()) {
             let hint = closest(name, names).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-            out.error(&at.key(key), format!("no served entity is called `{name}`; {hint}there are: {}", names.join(", ")));
+            out.error(
+                &at.key(key),
+                format!("no served entity is called `{name}`; {hint}there are: {}", names.join(", ")),
+            );
         } else if weights.contains_key(name) {
             out.error(&at.key(key), format!("`{name}` has a route already; keep one per served entity"));
             continue;

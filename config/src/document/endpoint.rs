@@ -51,9 +51,9 @@ pub struct EndpointSpec {
     /// Export of system metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uc_system_metrics_export_state: Option<MetricsExportState>,
-    /// Who may do what, beside admins.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub permissions: Vec<PermissionSpec>,
+    /// Who may do what, beside admins. Without it every principal may query; an empty list leaves admins alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<PermissionSpec>>,
     /// What goes beyond the REST body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicySpec>,

@@ -13,7 +13,7 @@ pub struct GatewaySpec {
     /// Public listeners. Default: one on 127.0.0.1:8080.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listeners: Option<Vec<ListenerSpec>>,
-    /// Private listener for /metrics, /healthz and /readyz. Default: 127.0.0.1:9090.
+    /// Private listener for /metrics, /healthz and /readyz. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<OperationsSpec>,
     /// Data-plane workers; 0 = one per core.
@@ -208,7 +208,7 @@ pub struct TokenSpec {
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct EngineSpec {
-    /// Path of the weirgate-inference program, relative to the config folder. Default: found beside the gateway or on the PATH.
+    /// The weirgate-inference program: a path relative to the config folder, or a bare name on the PATH. Default: found beside the gateway.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,

@@ -161,7 +161,7 @@ fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn write_in_largest_unit(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
-    let fitting = units.iter().find(|(_, factor)| value >= *factor && value % factor == 0).or(units.last());
+    let fitting = units.iter().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor)).or(units.last());
     match fitting {
         Some((name, factor)) => write!(f, "{}{name}", value / factor),
         None => write!(f, "{value}"),

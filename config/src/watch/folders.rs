@@ -30,7 +30,8 @@ impl Folders {
             let look = match &event {
                 // Our own reading causes access events.
                 Ok(event) => {
-                    !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(|path| is_relevant(path, &names)))
+                    !event.kind.is_access()
+                        && (event.need_rescan() || event.paths.iter().any(|path| is_relevant(path, &names)))
                 }
                 Err(_) => true,
             };

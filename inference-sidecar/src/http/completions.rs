@@ -1,11 +1,11 @@
 //! `POST /v1/completions`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::App;
 use super::error::{ApiError, Body};
@@ -49,7 +49,7 @@ struct Choice {
 struct Logprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<f32>,
-    top_logprobs: Vec<Map<String, Value>>,
+    top_logprobs: Vec<BTreeMap<String, f32>>,
     /// In characters.
     text_offset: Vec<usize>,
 }
@@ -80,10 +80,10 @@ impl Completion {
         let mut all = Logprobs::default();
         for DeltaToken { token, logprobs } in tokens {
             let text = token_text(&self.table, token);
-            let mut top = Map::new();
+            let mut top = BTreeMap::new();
             // Best first, so of several tokens that read alike the likeliest stands.
             for (token, logprob) in logprobs.top.into_iter().chain([(token, logprobs.chosen)]) {
-                top.entry(token_text(&self.table, token)).or_insert_with(|| finite(logprob).into());
+                top.entry(token_text(&self.table, token)).or_insert_with(|| finite(logprob));
             }
             all.text_offset.push(*offset);
             *offset += text.chars().count();

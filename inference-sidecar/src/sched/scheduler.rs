@@ -80,6 +80,8 @@ impl Scheduler {
     fn turn(&mut self) -> Result<(), EngineError> {
         self.drop_abandoned();
         self.plan();
+        // Before the step as well: whoever has seen a token finds its sequence in the gauges.
+        self.report();
         self.step()?;
         self.report();
         Ok(())
@@ -190,6 +192,7 @@ impl Scheduler {
             return Ok(());
         }
         self.generator.step(&self.batch, &mut self.logits)?;
+        self.metrics.step_rows.observe(self.batch.tokens.len() as f64);
         let now = Instant::now();
         let mut rows = self.logits.chunks_exact_mut(self.vocab);
         for (step, &(at, wants_logits)) in self.batch.sequences.iter_mut().zip(&self.planned) {
@@ -227,9 +230,6 @@ impl Scheduler {
         self.metrics.running.set(self.running.len() as i64);
         self.metrics.waiting.set(self.waiting.len() as i64);
         self.metrics.kv_usage.set(self.pool.usage());
-        if !self.planned.is_empty() {
-            self.metrics.step_rows.observe(self.batch.tokens.len() as f64);
-        }
     }
 }
 

@@ -23,46 +23,69 @@ fn f16_at(block: &[u8], at: usize) -> f32 {
     f16(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
+/// Calls a form on each block. A macro, because a call through `impl Fn` is not inlined into the kernel, and what is not
+/// inlined there is not compiled for its instruction set.
+macro_rules! each {
+    ($bytes:ident, $out:ident, $form:expr) => {
+        for (block, values) in $bytes.as_chunks().0.iter().zip($out.as_chunks_mut().0) {
+            $form(block, values);
+        }
+    };
+}
+
 /// Writes the values of `bytes` (whole blocks) to `out`, as many as both have.
 #[inline(always)]
 pub fn dequantise<const FMA: bool>(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     match dtype {
-        Dtype::F32 => each::<4, 1>(bytes, out, |b, o| o[0] = f32::from_le_bytes(*b)),
-        Dtype::F16 => each::<2, 1>(bytes, out, |b, o| o[0] = f16(u16::from_le_bytes(*b))),
-        Dtype::BF16 => each::<2, 1>(bytes, out, |b, o| o[0] = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)),
-        Dtype::Q8_0 => each::<34, 32>(bytes, out, |b, o| {
-            let d = f16_at(b, 0);
-            for i in 0..32 {
-                o[i] = f32::from(b[2 + i] as i8) * d;
-            }
-        }),
-        Dtype::Q4_0 => each::<18, 32>(bytes, out, |b, o| {
-            let d = f16_at(b, 0);
-            for i in 0..16 {
-                o[i] = (f32::from(b[2 + i] & 15) - 8.0) * d;
-                o[i + 16] = (f32::from(b[2 + i] >> 4) - 8.0) * d;
-            }
-        }),
-        Dtype::Q4_1 => each::<20, 32>(bytes, out, |b, o| {
-            let (d, min) = (f16_at(b, 0), f16_at(b, 2));
-            for i in 0..16 {
-                o[i] = fma::<FMA>(f32::from(b[4 + i] & 15), d, min);
-                o[i + 16] = fma::<FMA>(f32::from(b[4 + i] >> 4), d, min);
-            }
-        }),
-        Dtype::Q4_K => each::<144, 256>(bytes, out, q4_k::<FMA>),
-        Dtype::Q6_K => each::<210, 256>(bytes, out, q6_k),
+        Dtype::F32 => each!(bytes, out, f32_one),
+        Dtype::F16 => each!(bytes, out, f16_one),
+        Dtype::BF16 => each!(bytes, out, bf16_one),
+        Dtype::Q8_0 => each!(bytes, out, q8_0),
+        Dtype::Q4_0 => each!(bytes, out, q4_0),
+        Dtype::Q4_1 => each!(bytes, out, q4_1::<FMA>),
+        Dtype::Q4_K => each!(bytes, out, q4_k::<FMA>),
+        Dtype::Q6_K => each!(bytes, out, q6_k),
     }
 }
 
 #[inline(always)]
-fn each<const BYTES: usize, const VALUES: usize>(
-    bytes: &[u8],
-    out: &mut [f32],
-    block: impl Fn(&[u8; BYTES], &mut [f32; VALUES]),
-) {
-    for (b, o) in bytes.as_chunks::<BYTES>().0.iter().zip(out.as_chunks_mut::<VALUES>().0) {
-        block(b, o);
+fn f32_one(b: &[u8; 4], o: &mut [f32; 1]) {
+    o[0] = f32::from_le_bytes(*b);
+}
+
+#[inline(always)]
+fn f16_one(b: &[u8; 2], o: &mut [f32; 1]) {
+    o[0] = f16(u16::from_le_bytes(*b));
+}
+
+#[inline(always)]
+fn bf16_one(b: &[u8; 2], o: &mut [f32; 1]) {
+    o[0] = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+}
+
+#[inline(always)]
+fn q8_0(b: &[u8; 34], o: &mut [f32; 32]) {
+    let d = f16_at(b, 0);
+    for i in 0..32 {
+        o[i] = f32::from(b[2 + i] as i8) * d;
+    }
+}
+
+#[inline(always)]
+fn q4_0(b: &[u8; 18], o: &mut [f32; 32]) {
+    let d = f16_at(b, 0);
+    for i in 0..16 {
+        o[i] = (f32::from(b[2 + i] & 15) - 8.0) * d;
+        o[i + 16] = (f32::from(b[2 + i] >> 4) - 8.0) * d;
+    }
+}
+
+#[inline(always)]
+fn q4_1<const FMA: bool>(b: &[u8; 20], o: &mut [f32; 32]) {
+    let (d, min) = (f16_at(b, 0), f16_at(b, 2));
+    for i in 0..16 {
+        o[i] = fma::<FMA>(f32::from(b[4 + i] & 15), d, min);
+        o[i + 16] = fma::<FMA>(f32::from(b[4 + i] >> 4), d, min);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The models that tests run, and a driver for a generator.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod server;
+
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -10,12 +12,21 @@ use weirgate_inference::load::{LoadOptions, LoadedModel, ModelBody, load};
 pub const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 pub const MINILM: &str = "all-MiniLM-L6-v2";
 
-/// Loads a model from `$WEIRGATE_MODELS`, or from where `make models` puts it.
-pub fn model(name: &str) -> LoadedModel {
+/// A model's path in `$WEIRGATE_MODELS`, or where `make models` puts it.
+pub fn model_path(name: &str) -> PathBuf {
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/models");
     let path = std::env::var_os("WEIRGATE_MODELS").map_or(cache, PathBuf::from).join(name);
     assert!(path.exists(), "{} is missing: run `make models`", path.display());
-    load(&path, &LoadOptions { threads: 2, kv_bytes: 256 << 20, max_context: None }).unwrap()
+    path
+}
+
+/// Loads a model.
+pub fn model(name: &str) -> LoadedModel {
+    model_on(name, 2)
+}
+
+pub fn model_on(name: &str, threads: usize) -> LoadedModel {
+    load(&model_path(name), &LoadOptions { threads, kv_bytes: 256 << 20, max_context: None }).unwrap()
 }
 
 pub fn generator(model: LoadedModel) -> Box<dyn Generator> {

@@ -58,7 +58,12 @@ impl<'a> Relay<'a> {
     }
 
     /// Relays an answer whose head has been read.
-    pub async fn run(&mut self, session: &mut ServerSession, mut answer: Answer<'_>, record: &mut Record) -> Result<(), Refusal> {
+    pub async fn run(
+        &mut self,
+        session: &mut ServerSession,
+        mut answer: Answer<'_>,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
         match answer.status {
             200..=299 => {}
             400..=599 => return Err(self.provider_error(answer).await),
@@ -71,20 +76,29 @@ impl<'a> Relay<'a> {
         if self.call.ask.stream {
             return self.stream(session, answer, record).await;
         }
-        let body = tokio::select! {
+        let (body, complete) = tokio::select! {
             body = answer.collect(LARGEST_ANSWER, self.upstream) => body?,
             gone = client_gone(session) => return Err(gone),
         };
+        if !complete {
+            return Err(broken(format!("the upstream's answer is larger than {LARGEST_ANSWER} bytes")));
+        }
         answer.release().await;
         let fill = self.call.fill(&self.upstream.model());
         let whole = openai::answer(&body, self.call.ask.task(), &fill, &self.secrets).map_err(|f| self.failure(&f))?;
         self.usage = Some(whole.usage.unwrap_or_else(|| self.estimate(whole.answer_chars)));
-        let head = reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
+        let head =
+            reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
         self.begun = true;
         reply::whole(session, head, whole.body).await.map_err(left)
     }
 
-    async fn stream(&mut self, session: &mut ServerSession, mut answer: Answer<'_>, record: &mut Record) -> Result<(), Refusal> {
+    async fn stream(
+        &mut self,
+        session: &mut ServerSession,
+        mut answer: Answer<'_>,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
         let ask = &self.call.ask;
         let fill = self.call.fill(&self.upstream.model());
         let mut stream = openai::Stream::new(ask.task(), ask.include_usage, fill, self.secrets.clone());
@@ -155,11 +169,12 @@ impl<'a> Relay<'a> {
         let wait_ms = answer.header("retry-after-ms").and_then(|text| text.trim().parse::<u32>().ok());
         let status = answer.status;
         let body = match answer.collect(LARGEST_ERROR, self.upstream).await {
-            Ok(body) => {
+            Ok((body, true)) => {
                 answer.release().await;
                 body
             }
-            // The status alone tells enough when the rest of an error is lost or too long.
+            Ok((beginning, false)) => beginning,
+            // The status alone tells enough when the rest of an error is lost.
             Err(_) => Bytes::new(),
         };
         self.refusal_of(status, &body, wait.or(wait_ms.map(|ms| ms.div_ceil(1000))))
@@ -176,7 +191,10 @@ impl<'a> Relay<'a> {
         match failure {
             Failure::Provider(said) => {
                 let quoted = serde_json::to_value(said).unwrap_or(Value::Null);
-                Refusal::of_provider(self.upstream.provider, provider_error(failure.status(), said.clone(), quoted, None))
+                Refusal::of_provider(
+                    self.upstream.provider,
+                    provider_error(failure.status(), said.clone(), quoted, None),
+                )
             }
             Failure::Broken(what) => broken(what.to_string()),
         }
@@ -184,8 +202,17 @@ impl<'a> Relay<'a> {
 }
 
 fn provider_error(status: u16, said: error::ProviderError, body: Value, retry_after: Option<u32>) -> ProviderError {
-    let message = if said.message.is_empty() { format!("the provider answered {status} without a text") } else { said.message };
-    ProviderError { status, message, kind: said.kind, code: said.code.map(Value::from), param: said.param, body, retry_after }
+    let message =
+        if said.message.is_empty() { format!("the provider answered {status} without a text") } else { said.message };
+    ProviderError {
+        status,
+        message,
+        kind: said.kind,
+        code: said.code.map(Value::from),
+        param: said.param,
+        body,
+        retry_after,
+    }
 }
 
 fn broken(text: impl Into<String>) -> Refusal {
@@ -198,6 +225,7 @@ fn internal(error: Box<pingora_core::Error>) -> Refusal {
 }
 
 /// Writing to the client failed, or took longer than the write timeout.
+#[allow(clippy::boxed_local)] // as `map_err` hands it over
 fn left(error: Box<pingora_core::Error>) -> Refusal {
     Refusal::new(Reason::ClientGone, format!("the client stopped reading: {}", error.etype().as_str()))
 }

@@ -139,11 +139,14 @@ impl Engines {
             return Ok(engine.clone());
         }
         let (base, address, launch) = match &model.serving {
-            Serving::Engine { url } | Serving::Server { url } => (url.clone(), shared.address_of_url(url, settings)?, None),
+            Serving::Engine { url } | Serving::Server { url } => {
+                (url.clone(), shared.address_of_url(url, settings)?, None)
+            }
             Serving::Source(path) => {
                 let socket = self.next_socket();
                 let address = Arc::new(Address::of_socket(&socket, Timeouts::from(settings))?);
-                let base = Url::parse("http://localhost").map_err(|_| ProxyError::Upstream { url: "localhost".into() })?;
+                let base =
+                    Url::parse("http://localhost").map_err(|_| ProxyError::Upstream { url: "localhost".into() })?;
                 let launch = Launch {
                     command: self.command(),
                     model: path.clone(),

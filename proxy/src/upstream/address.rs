@@ -99,7 +99,9 @@ impl Address {
         let before = self.resolved.load_full();
         let after = match found {
             Ok(addresses) => self.allowed(name, addresses.collect(), &before),
-            Err(e) => Resolved { peers: before.peers.clone(), failure: Some(format!("its name does not resolve: {e}")) },
+            Err(e) => {
+                Resolved { peers: before.peers.clone(), failure: Some(format!("its name does not resolve: {e}")) }
+            }
         };
         self.resolved.store(Arc::new(after));
     }
@@ -187,8 +189,21 @@ mod tests {
     #[test]
     fn private_addresses_in_every_spelling() {
         for ip in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
-            "::1", "::", "fd00::1", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "224.0.0.1", "255.255.255.255",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "::1",
+            "::",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "224.0.0.1",
+            "255.255.255.255",
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }

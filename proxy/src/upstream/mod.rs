@@ -9,7 +9,9 @@ use std::time::Duration;
 use pingora_core::upstreams::peer::HttpPeer;
 use url::Url;
 use weirgate_config::secret::Secret;
-use weirgate_config::snapshot::{CustomAuth, ExternalModel, Model, ProviderConfig, Serving, Target, Task, UpstreamDefaults};
+use weirgate_config::snapshot::{
+    CustomAuth, ExternalModel, Model, ProviderConfig, Serving, Target, Task, UpstreamDefaults,
+};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
@@ -35,7 +37,13 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Timeouts { connect: seconds(2), first_byte: seconds(60), gap: seconds(60), total: seconds(600), idle: seconds(50) }
+        Timeouts {
+            connect: seconds(2),
+            first_byte: seconds(60),
+            gap: seconds(60),
+            total: seconds(600),
+            idle: seconds(50),
+        }
     }
 }
 
@@ -112,11 +120,14 @@ impl Upstream {
             _ => {
                 return Err(Refusal::new(
                     Reason::NotImplemented,
-                    format!("this version of weirgate cannot call provider {provider} yet; openai, databricks-model-serving and custom work"),
+                    format!(
+                        "this version of weirgate cannot call provider {provider} yet; openai, databricks-model-serving and custom work"
+                    ),
                 ));
             }
         };
-        let address = shared.address_of_url(&url, settings).map_err(|e| Refusal::new(Reason::Internal, e.to_string()))?;
+        let address =
+            shared.address_of_url(&url, settings).map_err(|e| Refusal::new(Reason::Internal, e.to_string()))?;
         let timeouts = Timeouts::from(settings);
         let secret = headers.first().map(|(_, value)| value.trim_start_matches("Bearer ").into());
         let head = head(&url, &headers);

@@ -24,7 +24,8 @@ fn a_custom_url_is_taken_as_given_when_it_names_a_task() {
 
 #[test]
 fn the_head_holds_what_was_prepared_and_what_is_passed_on() {
-    let prepared = head(&url("http://example.test:81/v1/chat/completions?v=1"), &[("authorization", "Bearer k".into())]);
+    let prepared =
+        head(&url("http://example.test:81/v1/chat/completions?v=1"), &[("authorization", "Bearer k".into())]);
     let upstream = Upstream {
         provider: "openai",
         address: Arc::new(Address::of_url(&url("http://example.test:81"), true, Timeouts::default()).unwrap()),
@@ -35,7 +36,11 @@ fn the_head_holds_what_was_prepared_and_what_is_passed_on() {
         engine: None,
     };
     let text = String::from_utf8(upstream.request_head(12, &[("x-request-id", b"r1")])).unwrap();
-    assert!(text.starts_with("POST /v1/chat/completions?v=1 HTTP/1.1\r\nhost: example.test:81\r\nauthorization: Bearer k\r\n"));
+    assert!(
+        text.starts_with(
+            "POST /v1/chat/completions?v=1 HTTP/1.1\r\nhost: example.test:81\r\nauthorization: Bearer k\r\n"
+        )
+    );
     assert!(text.ends_with("x-request-id: r1\r\ncontent-length: 12\r\n\r\n"), "{text}");
 }
 

@@ -1,11 +1,12 @@
 //! One attempt on the wire: HTTP/1.1 over Pingora's pooled connections.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::{Error, ErrorType, RetryType};
+use pingora_timeout::timeout;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -69,30 +70,26 @@ impl Wire {
         head: &[u8],
         body: &Bytes,
     ) -> Result<Answer<'_>, Lost> {
-        let written = pingora_timeout::timeout(timeouts.gap, write(&mut stream, head, body)).await;
-        match written {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => {
-                // Nothing was answered yet, but part of the request may have been worked on if the body was large.
-                return Err(Lost { error: Error::because(ErrorType::WriteError, "sending the request", e), untouched: true });
-            }
-            Err(_) => {
-                return Err(Lost { error: Error::explain(ErrorType::WriteTimedout, "sending the request"), untouched: false });
-            }
-        }
+        let written = write(&mut stream, head, body, timeouts.gap).await;
         let mut session = HttpSession::new_with_options(stream, &**peer);
-        session.read_timeout = Some(timeouts.first_byte);
+        // After a failed write only what has come already can be read.
+        let patience = if matches!(written, Written::Failed(_)) { LOOK } else { timeouts.first_byte };
+        session.read_timeout = Some(patience);
         loop {
             if let Err(error) = session.read_response().await {
-                let untouched = no_byte_came(&error);
-                return Err(Lost { error, untouched });
+                return Err(match written {
+                    // Without an answer, the failed write is what happened.
+                    Written::Failed(error) => Lost { untouched: *error.etype() == ErrorType::WriteError, error },
+                    _ => Lost { untouched: no_byte_came(&error), error },
+                });
             }
             match session.get_status().map(|s| s.as_u16()) {
                 // Informational; the answer proper follows.
                 Some(100..=199) => continue,
                 Some(status) => {
                     session.read_timeout = Some(timeouts.gap);
-                    return Ok(Answer { wire: self, session, peer: peer.clone(), status, idle: timeouts.idle });
+                    let idle = matches!(written, Written::Whole).then_some(timeouts.idle);
+                    return Ok(Answer { wire: self, session, peer: peer.clone(), status, idle });
                 }
                 None => {
                     let error = Error::explain(ErrorType::InvalidHTTPHeader, "an answer without a status");
@@ -106,20 +103,62 @@ impl Wire {
 /// Whether the connection ended before any byte of an answer. Pingora says how many bytes of a head had come only in
 /// the error's text; should that text change, requests are no longer resent, which is the safe side.
 fn no_byte_came(error: &Error) -> bool {
-    error.retry == RetryType::ReusedOnly && error.context.as_ref().is_some_and(|text| text.as_str().ends_with("already read: 0"))
+    error.retry == RetryType::ReusedOnly
+        && error.context.as_ref().is_some_and(|text| text.as_str().ends_with("already read: 0"))
 }
 
-async fn write(stream: &mut Stream, head: &[u8], body: &Bytes) -> std::io::Result<()> {
+/// How sending a request ended.
+enum Written {
+    Whole,
+    /// The upstream answered before it had read everything, as it does for a body it refuses.
+    Part,
+    Failed(Box<Error>),
+}
+
+/// A write that makes no progress for this long may be one that the upstream does not want.
+const STALL: Duration = Duration::from_millis(100);
+/// How long to look for an answer that has come already.
+const LOOK: Duration = Duration::from_millis(10);
+
+async fn write(stream: &mut Stream, head: &[u8], body: &Bytes, gap: Duration) -> Written {
     if head.len() + body.len() <= ONE_WRITE {
         let mut whole = Vec::with_capacity(head.len() + body.len());
         whole.extend_from_slice(head);
         whole.extend_from_slice(body);
-        stream.write_all(&whole).await?;
-    } else {
-        stream.write_all(head).await?;
-        stream.write_all(body).await?;
+        return write_pieces(stream, &[&whole], gap).await;
     }
-    stream.flush().await
+    write_pieces(stream, &[head, body], gap).await
+}
+
+async fn write_pieces(stream: &mut Stream, pieces: &[&[u8]], gap: Duration) -> Written {
+    let failed = |e| Written::Failed(Error::because(ErrorType::WriteError, "sending the request", e));
+    let mut stalled = Duration::ZERO;
+    for mut left in pieces.iter().copied() {
+        while !left.is_empty() {
+            match timeout(STALL, stream.write(left)).await {
+                Ok(Ok(0)) => return failed(std::io::ErrorKind::WriteZero.into()),
+                Ok(Ok(count)) => {
+                    stalled = Duration::ZERO;
+                    left = left.get(count..).unwrap_or_default();
+                }
+                Ok(Err(e)) => return failed(e),
+                Err(_) => {
+                    if matches!(timeout(LOOK, stream.try_peek(&mut [0])).await, Ok(Ok(true))) {
+                        return Written::Part;
+                    }
+                    stalled += STALL + LOOK;
+                    if stalled >= gap {
+                        return Written::Failed(Error::explain(ErrorType::WriteTimedout, "sending the request"));
+                    }
+                }
+            }
+        }
+    }
+    match timeout(gap, stream.flush()).await {
+        Ok(Ok(())) => Written::Whole,
+        Ok(Err(e)) => failed(e),
+        Err(_) => Written::Failed(Error::explain(ErrorType::WriteTimedout, "sending the request")),
+    }
 }
 
 /// A connection that ended without an answer.
@@ -131,9 +170,10 @@ struct Lost {
 
 fn refuse(error: &Error, otherwise: Reason, upstream: &Upstream) -> Refusal {
     let reason = match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout => {
-            Reason::UpstreamTimeout
-        }
+        ErrorType::ConnectTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::WriteTimedout
+        | ErrorType::TLSHandshakeTimedout => Reason::UpstreamTimeout,
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error => Reason::UpstreamBrokenAnswer,
         _ => otherwise,
     };
@@ -154,7 +194,8 @@ pub struct Answer<'w> {
     peer: Arc<HttpPeer>,
     /// HTTP status.
     pub status: u16,
-    idle: Duration,
+    /// How long the connection may idle in the pool; `None` when it cannot be used again.
+    idle: Option<Duration>,
 }
 
 impl Answer<'_> {
@@ -168,30 +209,26 @@ impl Answer<'_> {
         self.session.read_body_bytes().await.map_err(|e| refuse(&e, Reason::UpstreamClosed, upstream))
     }
 
-    /// The whole body, refused beyond `limit` bytes.
-    pub async fn collect(&mut self, limit: usize, upstream: &Upstream) -> Result<Bytes, Refusal> {
-        let Some(first) = self.chunk(upstream).await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.chunk(upstream).await? else { return Ok(first) };
-        let mut whole = Vec::with_capacity(first.len() + second.len());
+    /// The body up to about `limit` bytes, and whether that is all of it.
+    pub async fn collect(&mut self, limit: usize, upstream: &Upstream) -> Result<(Bytes, bool), Refusal> {
+        let Some(first) = self.chunk(upstream).await? else { return Ok((Bytes::new(), true)) };
+        let Some(second) = self.chunk(upstream).await? else { return Ok((first, true)) };
+        let mut whole = BytesMut::with_capacity(first.len() + second.len());
         whole.extend_from_slice(&first);
         whole.extend_from_slice(&second);
-        while let Some(more) = self.chunk(upstream).await? {
-            if whole.len() + more.len() > limit {
-                return Err(Refusal::new(
-                    Reason::UpstreamBrokenAnswer,
-                    format!("the upstream's answer is larger than {limit} bytes"),
-                ));
-            }
+        while whole.len() <= limit {
+            let Some(more) = self.chunk(upstream).await? else { return Ok((whole.freeze(), true)) };
             whole.extend_from_slice(&more);
         }
-        Ok(whole.into())
+        Ok((whole.freeze(), false))
     }
 
     /// Gives the connection back to the pool, if the answer was read to its end; closes it otherwise.
     pub async fn release(mut self) {
+        let Some(idle) = self.idle else { return };
         self.session.respect_keepalive();
         if let Some(stream) = self.session.reuse().await {
-            self.wire.transport.release_stream(stream, self.peer.reuse_hash(), Some(self.idle));
+            self.wire.transport.release_stream(stream, self.peer.reuse_hash(), Some(idle));
         }
     }
 }

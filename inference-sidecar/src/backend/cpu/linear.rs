@@ -13,9 +13,8 @@ use crate::weights::{Dtype, Tensor};
 
 /// Weight rows that are brought to f32 at a time, to be used by all rows of the batch while they are in cache.
 const TILE: usize = 16;
-/// Rows of the batch and rows of weights whose dot products run together in registers.
-const ROWS: usize = 3;
-const COLUMNS: usize = 2;
+/// Rows of the batch that meet a row of weights together.
+const ROWS: usize = 4;
 
 /// Stacked weight matrices over the same columns, with the bias of all.
 pub struct Matrix {
@@ -129,10 +128,15 @@ fn product_body<const FMA: bool>(
     let mut sums = [[0.0; TILE]; ROWS];
     for (group, xs) in x.chunks(ROWS * cols).enumerate() {
         let rows = xs.len() / cols;
-        match rows {
-            1 => rows_body::<FMA, 1>(xs, w, cols, &mut sums),
-            2 => rows_body::<FMA, 2>(xs, w, cols, &mut sums),
-            _ => rows_body::<FMA, ROWS>(xs, w, cols, &mut sums),
+        for (n, w) in w.chunks_exact(cols).enumerate() {
+            if rows == ROWS {
+                let row = |m: usize| &xs[m * cols..(m + 1) * cols];
+                [sums[0][n], sums[1][n], sums[2][n], sums[3][n]] = dots_4::<FMA>(w, row(0), row(1), row(2), row(3));
+            } else {
+                for (sums, x) in sums.iter_mut().zip(xs.chunks_exact(cols)) {
+                    [sums[n]] = dots_1::<FMA>(w, x);
+                }
+            }
         }
         for (row, sums) in sums.iter().take(rows).enumerate() {
             let start = (group * ROWS + row) * width + column;
@@ -146,51 +150,35 @@ fn product_body<const FMA: bool>(
     }
 }
 
-#[inline(always)]
-fn rows_body<const FMA: bool, const M: usize>(xs: &[f32], w: &[f32], cols: usize, sums: &mut [[f32; TILE]; ROWS]) {
-    let xs: [&[f32]; M] = std::array::from_fn(|m| &xs[m * cols..(m + 1) * cols]);
-    for (pair, ws) in w.chunks(COLUMNS * cols).enumerate() {
-        let n = pair * COLUMNS;
-        if ws.len() == COLUMNS * cols {
-            let ws: [&[f32]; COLUMNS] = std::array::from_fn(|n| &ws[n * cols..(n + 1) * cols]);
-            let dots = dots::<FMA, M, COLUMNS>(xs, ws);
-            for m in 0..M {
-                sums[m][n..n + COLUMNS].copy_from_slice(&dots[m]);
+/// The dot products of one row of weights with several rows. Each is summed in `LANES` interleaved lanes and then over
+/// the lanes, an order that has nothing to do with how many rows there are: that is what makes results independent of
+/// the batch. The rows have names because the compiler keeps an array of sums in memory.
+macro_rules! dots {
+    ($name:ident, $count:literal, $($x:ident),+) => {
+        #[inline(always)]
+        fn $name<const FMA: bool>(w: &[f32], $($x: &[f32]),+) -> [f32; $count] {
+            let (w, w_rest) = w.as_chunks::<LANES>();
+            let steps = w.len();
+            $(
+                let (chunks, rest) = $x.as_chunks::<LANES>();
+                let chunks = &chunks[..steps];
+                let mut $x = (chunks, rest, [0.0f32; LANES]);
+            )+
+            for step in 0..steps {
+                $(
+                    for lane in 0..LANES {
+                        $x.2[lane] = fma::<FMA>($x.0[step][lane], w[step][lane], $x.2[lane]);
+                    }
+                )+
             }
-        } else {
-            let dots = dots::<FMA, M, 1>(xs, [ws]);
-            for m in 0..M {
-                sums[m][n] = dots[m][0];
-            }
-        }
-    }
-}
-
-/// The dot products of `M` rows with `N` rows. Each is summed in `LANES` interleaved lanes and then over the lanes, an
-/// order that does not depend on `M` and `N`: that is what makes results independent of the batch.
-#[inline(always)]
-fn dots<const FMA: bool, const M: usize, const N: usize>(xs: [&[f32]; M], ws: [&[f32]; N]) -> [[f32; N]; M] {
-    let mut lanes = [[[0.0f32; LANES]; N]; M];
-    let (xc, wc) = (xs.map(<[f32]>::as_chunks::<LANES>), ws.map(<[f32]>::as_chunks::<LANES>));
-    let steps = wc[0].0.len();
-    let (xb, wb) = (xc.map(|c| &c.0[..steps]), wc.map(|c| &c.0[..steps]));
-    for step in 0..steps {
-        for m in 0..M {
-            for n in 0..N {
-                for lane in 0..LANES {
-                    lanes[m][n][lane] = fma::<FMA>(xb[m][step][lane], wb[n][step][lane], lanes[m][n][lane]);
+            $(
+                for ((sum, x), w) in $x.2.iter_mut().zip($x.1).zip(w_rest) {
+                    *sum = fma::<FMA>(*x, *w, *sum);
                 }
-            }
+            )+
+            [$(sum_lanes(&$x.2)),+]
         }
-    }
-    let mut out = [[0.0; N]; M];
-    for m in 0..M {
-        for n in 0..N {
-            for (lane, (x, w)) in xc[m].1.iter().zip(wc[n].1).enumerate() {
-                lanes[m][n][lane] = fma::<FMA>(*x, *w, lanes[m][n][lane]);
-            }
-            out[m][n] = sum_lanes(&lanes[m][n]);
-        }
-    }
-    out
+    };
 }
+dots!(dots_1, 1, a);
+dots!(dots_4, 4, a, b, c, d);

@@ -7,7 +7,7 @@ import pytest
 from support import documents, shapes
 from support.wire import Raw, post
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 MESSAGES = b'"messages": [{"role": "user", "content": "hi"}]'
 CHAT = "/chat/completions"
 

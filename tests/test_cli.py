@@ -9,7 +9,7 @@ import pytest
 from support import documents, places
 from support.gateway import Gateway, free_port
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 REPO_CONFIG = places.REPO / "config"
 EXAMPLES = sorted(path for path in (REPO_CONFIG / "examples").glob("*") if path.is_dir())
 

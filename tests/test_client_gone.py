@@ -13,7 +13,7 @@ from support.gateway import Gateway, eventually
 from support.upstream import Upstream, answer, completion, delta
 from support.wire import Raw, post
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 AT_ONCE = 0.3  # seconds; 0.2 are promised, the rest is for a busy test machine
 
 

@@ -9,7 +9,7 @@ from support.wire import Raw, chunked, post
 
 CHAT = "/v1/chat/completions"
 BODY = documents.chat_body("chat")
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 
 
 @pytest.fixture(autouse=True)

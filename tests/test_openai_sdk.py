@@ -9,7 +9,7 @@ import pytest
 from support import documents, shapes, upstream
 from support.gateway import Gateway
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 STREAM = "openai/chat_stream_length_cache_usage_system"
 
 

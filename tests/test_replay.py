@@ -20,7 +20,7 @@ CUTS = {"reset": 502, "truncate": 502, "stall": 504}
 # A member that no schema knows, with numbers that a parse would spell differently.
 ODD = '"x_unknown": {"b": [1.0, 1e3, 0.10, 12345678901234567890], "a": "\\u00e9\\/"}'
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 
 
 def name_of(key):

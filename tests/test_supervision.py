@@ -11,6 +11,7 @@ from support.gateway import eventually, free_port
 from support.upstream import Upstream, always, answer, completion
 
 pytestmark = pytest.mark.timeout(120)
+SHORT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def engine_of(gateway):
     return found[0]
 
 
-def ask(client, door=shapes.V1, tokens=3):
-    return client.post(f"{door}/chat/completions", json=documents.chat_body(engine.CHAT_ENDPOINT, max_tokens=tokens))
+def ask(client, door=shapes.V1, tokens=2):
+    return client.post(f"{door}/chat/completions", json=documents.chat_body(engine.CHAT_ENDPOINT, max_tokens=tokens, messages=SHORT))
 
 
 def states(gateway):
@@ -41,8 +42,8 @@ def test_killed_under_load(gateway, door):
     def work():
         with gateway.client(timeout=30) as client:
             while not stop.is_set():
-                start = time.monotonic()
-                results.append((start, time.monotonic(), ask(client, door)))
+                start, response = time.monotonic(), ask(client, door)
+                results.append((start, time.monotonic(), response))
                 time.sleep(0.02)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -185,7 +186,7 @@ def test_engine_alone():
             base = f"http://127.0.0.1:{port}"
             eventually(lambda: httpx.get(f"{base}/health", timeout=2).status_code == 200, 60)
             assert [m["id"] for m in httpx.get(f"{base}/v1/models").json()["data"]] == ["m"]
-            done = httpx.post(f"{base}/v1/chat/completions", json=documents.chat_body("m", max_tokens=3), timeout=30)
+            done = httpx.post(f"{base}/v1/chat/completions", json=documents.chat_body("m", max_tokens=3, messages=SHORT), timeout=30)
             assert done.status_code == 200 and done.json()["usage"]["completion_tokens"] == 3
             assert "text/plain" in httpx.get(f"{base}/metrics").headers["content-type"]
             process.terminate()

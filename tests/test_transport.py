@@ -10,7 +10,7 @@ import trustme
 from support import documents, shapes, upstream, wire
 from support.gateway import Gateway, free_port
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 BODY = documents.chat_body("chat")
 STREAM = "chat_stream_length_cache_usage_system"
 

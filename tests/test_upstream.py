@@ -9,7 +9,7 @@ from support import documents, shapes, wire
 from support.gateway import Gateway
 from support.upstream import DONE, Upstream, always, answer, completion, delta
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(45)
 WHOLE = answer(completion())
 
 

@@ -39,5 +39,5 @@ def endpoint(name, *entities, split=None, **more):
 
 
 def chat_body(model=None, **more):
-    body = {"messages": [{"role": "user", "content": "Say hello."}], **more}
+    body = {"messages": [{"role": "user", "content": "Say hello."}]} | more
     return {"model": model, **body} if model else body

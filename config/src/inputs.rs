@@ -53,6 +53,13 @@ impl Inputs {
         Self { documents }
     }
 
+    /// The documents that could be read.
+    pub fn texts(&self) -> BTreeMap<PathBuf, String> {
+        let readable =
+            self.documents.iter().filter_map(|(path, content)| Some((path.clone(), content.as_ref().ok()?.clone())));
+        readable.collect()
+    }
+
     /// SHA-256 over the documents and what was seen of the dependencies.
     pub fn digest(&self, dependencies: &Dependencies) -> [u8; 32] {
         let mut hash = Hash(Sha256::new());

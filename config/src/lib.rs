@@ -20,7 +20,7 @@ mod watch;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
-pub use load::load;
+pub use load::{load, load_documents};
 pub use secret::{NoSecrets, Secret, SecretSource, SecretText};
 pub use snapshot::*;
 pub use watch::{ConfigError, Watcher};

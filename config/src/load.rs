@@ -30,6 +30,19 @@ pub fn load(folder: &Path, secrets: &dyn SecretSource) -> Result<Snapshot, Diagn
     load_inputs(&inputs, folder, secrets).result
 }
 
+/// As [`load`], for documents that were kept elsewhere: a snapshot's own [`Snapshot::documents`]. Paths in them are relative to `folder`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_documents(
+    documents: BTreeMap<PathBuf, String>,
+    folder: &Path,
+    secrets: &dyn SecretSource,
+) -> Result<Snapshot, Diagnostics> {
+    let documents = documents.into_iter().map(|(path, text)| (path, Ok(text))).collect();
+    load_inputs(&Inputs { documents }, folder, secrets).result
+}
+
 /// A load with what it depended on, failed or not, for the watcher.
 pub(crate) struct Outcome {
     pub result: Result<Snapshot, Diagnostics>,
@@ -77,7 +90,16 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
     let result = match (report.errors(), compiled, models) {
         (0, Some(Gateway { settings, tokens }), Some(models)) => {
             let warnings = Diagnostics::new(report.diagnostics).into_vec();
-            Ok(Snapshot { generation: 0, settings, endpoints, models, tokens, warnings, digest })
+            Ok(Snapshot {
+                generation: 0,
+                settings,
+                endpoints,
+                models,
+                tokens,
+                warnings,
+                digest,
+                documents: inputs.texts(),
+            })
         }
         _ => Err(Diagnostics::new(report.diagnostics)),
     };

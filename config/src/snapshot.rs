@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 over every input: document names and bytes, referenced files, certificates.
     pub digest: [u8; 32],
+    /// The documents it was compiled from by their path in the folder, to be kept as the last good ones.
+    pub documents: BTreeMap<PathBuf, String>,
 }
 
 /// Gateway-wide settings.
@@ -214,7 +216,7 @@ pub struct Throughput {
 )]
 pub enum Target {
     /// A provider's model.
-    External(ExternalModel),
+    External(Box<ExternalModel>),
     /// A catalogue model.
     Local(Arc<Model>),
 }

@@ -76,8 +76,9 @@ fn every_provider_compiles_to_its_form() {
     let expected = "openai anthropic cohere amazon-bedrock amazon-bedrock ai21labs google-cloud-vertex-ai databricks-model-serving palm custom custom";
     assert_eq!(names.join(" "), expected);
     assert_eq!(snapshot.endpoints["empty"].kind, EndpointKind::Empty);
-    assert_eq!(chat.permissions[1].principal, PermissionPrincipal::User("ann@example.com".into()));
-    assert!(chat.permissions[1].level > PermissionLevel::CanQuery);
+    let permissions = chat.permissions.as_ref().unwrap();
+    assert_eq!(permissions[1].principal, PermissionPrincipal::User("ann@example.com".into()));
+    assert!(permissions[1].level > PermissionLevel::CanQuery);
     assert_eq!(snapshot.tokens[1].expires_at, Some(1_896_048_000));
     assert!(
         matches!(provider(&example("azure"), "chat", "with-key"), ProviderConfig::Azure { deployment, .. } if deployment == "chat")
@@ -291,4 +292,15 @@ proptest! {
         prop_assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{:?}", problems);
         prop_assert_eq!(endpoint.unwrap().entities.iter().map(|entity| entity.weight).sum::<u32>(), 100);
     }
+}
+
+#[test]
+fn a_snapshots_documents_load_again_without_the_folder_being_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("weirgate.yaml"), "threads: 3\n").unwrap();
+    let good = load(folder.path(), &NoSecrets).unwrap();
+    std::fs::write(folder.path().join("weirgate.yaml"), "threads: [\n").unwrap();
+    load(folder.path(), &NoSecrets).unwrap_err();
+    let again = weirgate_config::load_documents(good.documents.clone(), folder.path(), &NoSecrets).unwrap();
+    assert_eq!((again.settings.threads, again.digest), (3, good.digest));
 }

@@ -4,14 +4,13 @@
 //! gateways may share the state during an upgrade.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ControlError;
+use crate::{ControlError, atomic};
 
 /// What a token starts with, so that scanners and people recognise a leaked one.
 pub const PREFIX: &str = "wg-";
@@ -77,15 +76,10 @@ impl TokenStore {
     /// All tokens; none when there is no file yet.
     pub fn list(&self) -> Result<Vec<TokenRecord>, ControlError> {
         let path = self.path();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(ControlError::Io { what: "read", path, source }),
-        };
-        let damaged = |why: String| ControlError::Damaged { path: path.clone(), why };
-        let file: TokenFile = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+        let Some(file) = atomic::read::<TokenFile>(&path)? else { return Ok(Vec::new()) };
         if file.version != VERSION {
-            return Err(damaged(format!("version {}, expected {VERSION}", file.version)));
+            let why = format!("version {}, expected {VERSION}", file.version);
+            return Err(ControlError::Damaged { path, why });
         }
         Ok(file.tokens)
     }
@@ -114,22 +108,9 @@ impl TokenStore {
             .map_err(|source| ControlError::Io { what: "lock", path: lock_path, source })?;
         let mut tokens = self.list()?;
         tokens.push(record);
-        self.replace(&TokenFile { version: VERSION, tokens }).map_err(|source| ControlError::Io {
-            what: "write",
-            path: self.path(),
-            source,
-        })?;
+        atomic::write(&self.path(), &TokenFile { version: VERSION, tokens })?;
         drop(lock);
         Ok(token)
-    }
-
-    /// Temporary file, fsync, rename, fsync of the folder: a crash leaves the old file or the new one.
-    fn replace(&self, file: &TokenFile) -> std::io::Result<()> {
-        let mut temporary = tempfile::NamedTempFile::new_in(&self.folder)?;
-        temporary.write_all(&serde_json::to_vec_pretty(file)?)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(self.path())?;
-        File::open(&self.folder)?.sync_all()
     }
 }
 

@@ -73,9 +73,8 @@ impl Engine {
                 let (max_tokens, dimensions) = (embedder.max_tokens(), embedder.dimensions());
                 let vocab = model.tokenizer.get_vocab_size(true);
                 let (jobs, arrivals) = sync_channel(config.queue);
-                let ended = spawn("embedder", move || {
-                    run_embedder(embedder.as_mut(), &arrivals, config.max_batch_tokens)
-                })?;
+                let ended =
+                    spawn("embedder", move || run_embedder(embedder.as_mut(), &arrivals, config.max_batch_tokens))?;
                 let tokenizer = Arc::new(model.tokenizer);
                 let queue = Queue { jobs, places };
                 let engine = EmbedderEngine { tokenizer, queue, max_tokens, dimensions, vocab, metrics };
@@ -85,10 +84,7 @@ impl Engine {
     }
 }
 
-fn spawn(
-    name: &str,
-    work: impl FnOnce() -> Result<(), EngineError> + Send + 'static,
-) -> Result<Ended, EngineError> {
+fn spawn(name: &str, work: impl FnOnce() -> Result<(), EngineError> + Send + 'static) -> Result<Ended, EngineError> {
     let (sender, ended) = oneshot::channel();
     let body = move || {
         // A panic in here drops the sender, which says as much.
@@ -146,11 +142,8 @@ impl Limits {
 
     /// Longest answer for a prompt of this length; what was asked for, or all that fits.
     fn answer(&self, prompt: usize, asked: Option<usize>) -> Result<usize, EngineError> {
-        let (most, what) = if self.pool < self.context {
-            (self.pool, "KV cache (see --kv-bytes)")
-        } else {
-            (self.context, "context")
-        };
+        let (most, what) =
+            if self.pool < self.context { (self.pool, "KV cache (see --kv-bytes)") } else { (self.context, "context") };
         let room = most.saturating_sub(prompt);
         if room == 0 {
             let message = format!("the prompt has {prompt} tokens; the model's {what} holds {most}, answer included");

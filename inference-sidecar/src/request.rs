@@ -91,7 +91,9 @@ impl TryFrom<GenerationBody> for ChatRequest {
 
     fn try_from(mut body: GenerationBody) -> Result<Self, EngineError> {
         let logprobs = match (body.logprobs, body.top_logprobs) {
-            (Some(LogprobsField::Count(_)), _) => return Err(refused("logprobs", "logprobs must be true or false here")),
+            (Some(LogprobsField::Count(_)), _) => {
+                return Err(refused("logprobs", "logprobs must be true or false here"));
+            }
             (Some(LogprobsField::Flag(true)), top) => Some(top.unwrap_or(0)),
             (_, Some(top)) if top > 0 => return Err(refused("top_logprobs", "top_logprobs needs logprobs: true")),
             _ => None,
@@ -122,7 +124,8 @@ impl TryFrom<GenerationBody> for CompletionRequest {
         }
         let generation = generation(body, logprobs, "logprobs")?;
         if prompts.len() * generation.n > MAX_CHOICES {
-            let message = format!("{} prompts x n = {} is more than {MAX_CHOICES} choices", prompts.len(), generation.n);
+            let message =
+                format!("{} prompts x n = {} is more than {MAX_CHOICES} choices", prompts.len(), generation.n);
             return Err(refused("n", message));
         }
         Ok(CompletionRequest { generation, prompts, echo })
@@ -137,7 +140,10 @@ impl TryFrom<EmbeddingBody> for EmbeddingRequest {
             None | Some("float") => false,
             Some("base64") => true,
             Some(other) => {
-                return Err(refused("encoding_format", format!("encoding_format is {other:?}; it can be float or base64")));
+                return Err(refused(
+                    "encoding_format",
+                    format!("encoding_format is {other:?}; it can be float or base64"),
+                ));
             }
         };
         if body.stream == Some(true) {
@@ -153,7 +159,9 @@ fn flat_message(mut message: Message) -> Result<Message, EngineError> {
     if let Some(Content::Parts(parts)) = message.content {
         let texts = parts.into_iter().map(|part| match part.text {
             Some(text) if part.kind == "text" => Ok(text),
-            _ => Err(refused("messages", format!("a content part of type {:?} is not supported, only text", part.kind))),
+            _ => {
+                Err(refused("messages", format!("a content part of type {:?} is not supported, only text", part.kind)))
+            }
         });
         message.content = Some(Content::Text(texts.collect::<Result<Vec<_>, _>>()?.join("\n")));
     }
@@ -214,13 +222,7 @@ fn generation(
     Ok(Generation { model: body.model, sampling, max_tokens, stop: stops(body.stop)?, ignore_eos, n, stream })
 }
 
-fn within(
-    param: &'static str,
-    value: Option<f32>,
-    default: f32,
-    least: f32,
-    most: f32,
-) -> Result<f32, EngineError> {
+fn within(param: &'static str, value: Option<f32>, default: f32, least: f32, most: f32) -> Result<f32, EngineError> {
     let value = value.unwrap_or(default);
     if (least..=most).contains(&value) {
         return Ok(value);

@@ -61,15 +61,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), EngineError> {
 }
 
 /// Ends only with the engine.
-async fn load_and_run(
-    options: &ServeOptions,
-    app: &App,
-    address: &str,
-    started: Instant,
-) -> Result<(), EngineError> {
+async fn load_and_run(options: &ServeOptions, app: &App, address: &str, started: Instant) -> Result<(), EngineError> {
     let model = load_apart(options).await?;
-    let (engine, ended): (Engine, Ended) =
-        Engine::start(&options.model, model, options.engine, app.metrics().clone())?;
+    let (engine, ended): (Engine, Ended) = Engine::start(&options.model, model, options.engine, app.metrics().clone())?;
     app.ready(engine);
     let seconds = started.elapsed().as_secs_f32();
     // The supervisor may have closed its end; that is no reason to stop.

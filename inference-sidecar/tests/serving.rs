@@ -8,7 +8,10 @@ use common::server::{LARGE, Server, Sizes};
 use common::{MINILM, SMOLLM2};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use weirgate_inference::error::EngineError;
+use weirgate_inference::exec::{Generator, GeneratorShape, RaggedBatch};
 use weirgate_inference::http::App;
+use weirgate_inference::load::ModelBody;
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
@@ -111,7 +114,8 @@ async fn logprobs_of_a_chat_spell_the_answer() {
 
 #[tokio::test]
 async fn logprobs_of_a_completion_have_offsets() {
-    let answer = TEXT.ok(COMPLETIONS, json!({"prompt": "One, two,", "temperature": 0, "max_tokens": 4, "logprobs": 2})).await;
+    let answer =
+        TEXT.ok(COMPLETIONS, json!({"prompt": "One, two,", "temperature": 0, "max_tokens": 4, "logprobs": 2})).await;
     let logprobs = &answer["choices"][0]["logprobs"];
     let tokens: Vec<String> = serde_json::from_value(logprobs["tokens"].clone()).unwrap();
     let offsets: Vec<usize> = serde_json::from_value(logprobs["text_offset"].clone()).unwrap();
@@ -223,8 +227,10 @@ async fn before_the_model_is_loaded_clients_are_told_to_wait() {
 
 #[tokio::test]
 async fn sixteen_at_once_answer_as_each_alone() {
-    let prompts = ["The sun", "In 1969,", "A recipe for bread needs flour, water, salt and", "def main():\n", "Zwei mal zwei"];
-    let body = |at: usize| json!({"prompt": prompts[at % 5], "temperature": 0, "max_tokens": 6 + at % 3, "ignore_eos": true});
+    let prompts =
+        ["The sun", "In 1969,", "A recipe for bread needs flour, water, salt and", "def main():\n", "Zwei mal zwei"];
+    let body =
+        |at: usize| json!({"prompt": prompts[at % 5], "temperature": 0, "max_tokens": 6 + at % 3, "ignore_eos": true});
     let mut alone = Vec::new();
     for at in 0..5 {
         let longest = with(body(at), json!({"max_tokens": 8}));
@@ -281,12 +287,53 @@ async fn who_leaves_frees_his_blocks_and_his_place() {
     assert_eq!(narrow.metric("request_success_total").await, 0.0);
 }
 
+/// The real model, until it panics.
+struct Mortal {
+    model: Box<dyn Generator>,
+    steps: usize,
+}
+
+impl Generator for Mortal {
+    fn shape(&self) -> GeneratorShape {
+        self.model.shape()
+    }
+
+    fn step(&mut self, batch: &RaggedBatch, logits: &mut Vec<f32>) -> Result<(), EngineError> {
+        self.steps = self.steps.checked_sub(1).expect("as the test wants it");
+        self.model.step(batch, logits)
+    }
+}
+
+#[tokio::test]
+async fn when_the_model_panics_nobody_is_left_hanging() {
+    let mut model = common::model(SMOLLM2);
+    let ModelBody::Decoder(real) = model.body else { panic!("not a decoder") };
+    model.body = ModelBody::Decoder(Box::new(Mortal { model: real, steps: 3 }));
+    let (server, ended) = Server::start_loaded(model, LARGE);
+    let body = || json!({"prompt": "Once", "max_tokens": 500, "ignore_eos": true});
+    let stream = server.request(COMPLETIONS, with(body(), json!({"stream": true}))).send();
+    let whole = server.post(COMPLETIONS, body());
+    let (stream, (status, error)) = tokio::join!(stream, whole);
+    assert_eq!((status, &error["error"]["type"]), (500, &json!("server_error")));
+    let text = stream.unwrap().text().await.unwrap();
+    let last = text.trim_end().rsplit("data: ").next().unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert!(last["error"]["message"].as_str().unwrap().contains("stopped"), "{text}");
+    // What makes the process exit with a failure.
+    assert!(ended.await.is_err());
+    assert_eq!(server.post(COMPLETIONS, body()).await.0, 500);
+}
+
 #[tokio::test]
 async fn embeddings_come_as_floats_or_base64() {
     let inputs = json!(["a cat", "a dog", "a cat"]);
     let floats = VECTORS.ok(EMBEDDINGS, json!({"input": inputs})).await;
-    let vectors: Vec<Vec<f32>> =
-        floats["data"].as_array().unwrap().iter().map(|d| serde_json::from_value(d["embedding"].clone()).unwrap()).collect();
+    let vectors: Vec<Vec<f32>> = floats["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| serde_json::from_value(d["embedding"].clone()).unwrap())
+        .collect();
     assert_eq!(vectors.iter().map(Vec::len).collect::<Vec<_>>(), [384; 3]);
     assert_eq!(vectors[0], vectors[2]);
     let norm: f32 = vectors[0].iter().map(|x| x * x).sum();
@@ -294,7 +341,8 @@ async fn embeddings_come_as_floats_or_base64() {
     // [CLS] a cat [SEP], three times.
     assert_eq!(floats["usage"], json!({"prompt_tokens": 12, "total_tokens": 12}));
 
-    let encoded = VECTORS.ok(EMBEDDINGS, json!({"input": inputs, "encoding_format": "base64", "dimensions": 384})).await;
+    let encoded =
+        VECTORS.ok(EMBEDDINGS, json!({"input": inputs, "encoding_format": "base64", "dimensions": 384})).await;
     use base64::Engine as _;
     let text = encoded["data"][1]["embedding"].as_str().unwrap();
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap();

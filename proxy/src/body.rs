@@ -116,11 +116,17 @@ async fn read_capped(
     room: &mut Room<'_>,
 ) -> Result<Option<Bytes>, Refusal> {
     let Some(first) = next(session).await? else { return Ok(Some(Bytes::new())) };
-    if promised == Some(first.len() as u64) {
+    if first.len() as u64 > cap {
+        return Ok(None);
+    }
+    room.grow(first.len() as u64)?;
+    // To the very end even when all promised bytes are here: HTTP/2 may say the end in a frame of its own.
+    let mut piece = next(session).await?;
+    if piece.is_none() {
         return Ok(Some(first));
     }
     let mut whole = BytesMut::with_capacity(promised.unwrap_or(0).min(FIRST_ROOM) as usize);
-    let mut piece = Some(first);
+    whole.extend_from_slice(&first);
     while let Some(bytes) = piece {
         let length = (whole.len() + bytes.len()) as u64;
         if length > cap {

@@ -1,7 +1,7 @@
 //! `weirgate run`: puts the parts together and runs them.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -15,6 +15,7 @@ use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 use weirgate_config::snapshot::{Listener, Snapshot};
 use weirgate_config::{Diagnostics, NoSecrets, Severity, Watcher};
+use weirgate_control::last_good;
 use weirgate_control::tokens::TokenStore;
 
 use crate::background::Background;
@@ -46,17 +47,24 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     })
     .map_err(|e| ProxyError::Config(e.to_string()))?;
     let first = changes.recv().map_err(|_| ProxyError::Config("the watcher ended before it loaded anything".into()))?;
-    let first = first.map_err(|all| ProxyError::Config(errors(&all)))?;
+    let tokens = TokenStore::open(state)?;
+    let (first, broken) = match first {
+        Ok(first) => (first, None),
+        Err(broken) => (last_good(config, state, &broken)?, Some(broken)),
+    };
     for warning in &first.warnings {
         log::warn!("{warning}");
     }
-    let tokens = TokenStore::open(state)?;
     let admin_token = admin_token(&tokens)?;
     let live = Arc::new(Live::new(first.clone(), state, tokens, admin_token.as_deref())?);
 
     let listeners = chosen(&first, listen);
     let certificates = certificates(&listeners)?;
-    follow(changes, live.clone(), certificates.clone())?;
+    match broken {
+        Some(broken) => live.refuse(errors(&broken)),
+        None => keep(state, &first),
+    }
+    follow(changes, live.clone(), certificates.clone(), state.into())?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_engines, engines_stop) = watch::channel(false);
@@ -88,17 +96,34 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// What was served before, when the files do not validate at a start.
+fn last_good(config: &Path, state: &Path, broken: &Diagnostics) -> Result<Arc<Snapshot>, ProxyError> {
+    let refused = || ProxyError::Config(errors(broken));
+    let documents = last_good::load(state)?.ok_or_else(refused)?;
+    let snapshot = weirgate_config::load_documents(documents, config, &NoSecrets).map_err(|_| refused())?;
+    Ok(Arc::new(snapshot))
+}
+
+/// Keeps a good state for the next start. That it cannot be kept is no reason not to serve it.
+fn keep(state: &Path, snapshot: &Snapshot) {
+    if let Err(e) = last_good::save(state, &snapshot.documents) {
+        log::error!("{e}; a restart with broken files would have nothing to serve");
+    }
+}
+
 /// Puts each change to use, on a thread of its own: compiling and looking names up may take a moment.
 fn follow(
     changes: Receiver<Change>,
     live: Arc<Live>,
     certificates: Vec<Option<Arc<Certificate>>>,
+    state: PathBuf,
 ) -> Result<(), ProxyError> {
     let apply = move || {
         for change in changes {
             match change {
                 Ok(snapshot) => {
                     certificates.iter().flatten().for_each(|certificate| certificate.reload());
+                    keep(&state, &snapshot);
                     live.accept(snapshot);
                 }
                 Err(diagnostics) => live.refuse(errors(&diagnostics)),

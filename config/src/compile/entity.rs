@@ -84,7 +84,7 @@ pub(super) fn compile(spec: &ServedEntitySpec, at: &Pointer, cx: &Context<'_>, o
         out.warning_on_key(&at.key(key), format!("`{key}` has no effect on an external model; remove it"));
     }
     let target = external_model(external, &at.key("external_model"), cx, out)?;
-    Some(Compiled { target: Target::External(target), throughput: None })
+    Some(Compiled { target: Target::External(Box::new(target)), throughput: None })
 }
 
 fn local(spec: &ServedEntitySpec, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<Compiled> {

@@ -16,10 +16,7 @@ use crate::sched::FinishReason;
 use crate::text::TokenTable;
 
 /// Answers a chat.
-pub async fn create(
-    State(app): State<Arc<App>>,
-    Body(body): Body<GenerationBody>,
-) -> Result<Response, ApiError> {
+pub async fn create(State(app): State<Arc<App>>, Body(body): Body<GenerationBody>) -> Result<Response, ApiError> {
     let engine = app.generator(&body.model)?;
     let request = ChatRequest::try_from(body)?;
     let prompt = engine.text.chat(&request.messages)?;

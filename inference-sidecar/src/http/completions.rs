@@ -17,10 +17,7 @@ use crate::sched::FinishReason;
 use crate::text::TokenTable;
 
 /// Completes prompts.
-pub async fn create(
-    State(app): State<Arc<App>>,
-    Body(body): Body<GenerationBody>,
-) -> Result<Response, ApiError> {
+pub async fn create(State(app): State<Arc<App>>, Body(body): Body<GenerationBody>) -> Result<Response, ApiError> {
     let engine = app.generator(&body.model)?;
     let request = CompletionRequest::try_from(body)?;
     let prompts = request.prompts.iter().map(|prompt| engine.text.prompt(prompt)).collect::<Result<Vec<_>, _>>()?;

@@ -95,9 +95,7 @@ impl From<EngineError> for ApiError {
             EngineError::Read { .. }
             | EngineError::Model { .. }
             | EngineError::Listen { .. }
-            | EngineError::Internal(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None, message)
-            }
+            | EngineError::Internal(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None, message),
         }
     }
 }
@@ -131,7 +129,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             match error.inner().classify() {
-                Category::Data if path != "." => ApiError::bad_request(Some(path.clone()), format!("{path}: {}", error.inner())),
+                Category::Data if path != "." => {
+                    ApiError::bad_request(Some(path.clone()), format!("{path}: {}", error.inner()))
+                }
                 Category::Data => ApiError::bad_request(None, error.inner().to_string()),
                 _ => ApiError::bad_request(None, format!("the body is not JSON: {}", error.inner())),
             }

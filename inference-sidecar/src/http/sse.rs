@@ -48,9 +48,7 @@ pub fn respond<S: Shape>(
         ready: VecDeque::new(),
         ended: false,
     };
-    Sse::new(stream::unfold(answer, |mut answer| async move {
-        answer.next().await.map(|event| (Ok(event), answer))
-    }))
+    Sse::new(stream::unfold(answer, |mut answer| async move { answer.next().await.map(|event| (Ok(event), answer)) }))
 }
 
 fn pieces((index, choice): (usize, ChoiceStream)) -> Pieces {

@@ -26,8 +26,11 @@ impl Embedder for Sum {
     }
 }
 
+/// The embeddings of one job; `None` if nobody was there to take them.
+type Answer = Option<Vec<Vec<f32>>>;
+
 /// One job for each list of input lengths, all queued before the embedder starts; `gone` has no reader.
-fn run(jobs: &[&[usize]], gone: Option<usize>, max_batch_tokens: usize) -> (Vec<Option<Vec<Vec<f32>>>>, Vec<usize>) {
+fn run(jobs: &[&[usize]], gone: Option<usize>, max_batch_tokens: usize) -> (Vec<Answer>, Vec<usize>) {
     let places = Arc::new(Semaphore::new(jobs.len()));
     let (sender, receiver) = channel();
     let mut replies = Vec::new();
@@ -49,7 +52,10 @@ fn run(jobs: &[&[usize]], gone: Option<usize>, max_batch_tokens: usize) -> (Vec<
 fn jobs_share_batches_and_get_their_own_back() {
     let (answers, batches) = run(&[&[1, 2], &[3], &[4, 5, 6]], None, 1000);
     assert_eq!(batches, [6]);
-    assert_eq!(answers, [Some(vec![vec![1.0], vec![2.0]]), Some(vec![vec![3.0]]), Some(vec![vec![4.0], vec![5.0], vec![6.0]])]);
+    assert_eq!(
+        answers,
+        [Some(vec![vec![1.0], vec![2.0]]), Some(vec![vec![3.0]]), Some(vec![vec![4.0], vec![5.0], vec![6.0]])]
+    );
 }
 
 #[test]

@@ -100,7 +100,8 @@ fn the_last_event_says_why() {
 fn a_pool_too_small_for_all_preempts_and_changes_nothing() {
     // Each needs 5 blocks in the end; 8 hold one and a half.
     let (sender, mut scheduler) = scheduler(8, 64, 8);
-    let requests: Vec<_> = (0..6).map(|seed| SequenceRequest { stop_tokens: Arc::default(), ..request(10, 70, seed) }).collect();
+    let requests: Vec<_> =
+        (0..6).map(|seed| SequenceRequest { stop_tokens: Arc::default(), ..request(10, 70, seed) }).collect();
     let expected: Vec<_> = requests.iter().map(alone).collect();
     let mut events: Vec<_> = requests.into_iter().map(|request| submit(&sender, request)).collect();
     finish(&mut scheduler, 5000);

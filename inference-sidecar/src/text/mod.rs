@@ -72,7 +72,8 @@ impl Codec {
         let most = self.max_context.saturating_mul(self.table.longest());
         if text.len() > most {
             let (len, context) = (text.len(), self.max_context);
-            let message = format!("the prompt has {len} bytes, more than the model's context of {context} tokens can hold");
+            let message =
+                format!("the prompt has {len} bytes, more than the model's context of {context} tokens can hold");
             return Err(EngineError::Request { param: Some(param), message });
         }
         encode(&self.tokenizer, param, text, special)
@@ -80,12 +81,7 @@ impl Codec {
 }
 
 /// Tokens of `text`; `special`: with those that the tokenizer's post-processor adds.
-pub fn encode(
-    tokenizer: &Tokenizer,
-    param: &'static str,
-    text: &str,
-    special: bool,
-) -> Result<Vec<u32>, EngineError> {
+pub fn encode(tokenizer: &Tokenizer, param: &'static str, text: &str, special: bool) -> Result<Vec<u32>, EngineError> {
     let encoding = tokenizer.encode_fast(text, special).map_err(|error| EngineError::Request {
         param: Some(param),
         message: format!("the text cannot be turned into tokens: {error}"),

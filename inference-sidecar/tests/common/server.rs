@@ -1,13 +1,14 @@
 //! The real app on a loopback port, and a client of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use weirgate_inference::engine::{Engine, EngineConfig};
+use weirgate_inference::engine::{Ended, Engine, EngineConfig};
 use weirgate_inference::http::{App, router};
-use weirgate_inference::load::{LoadOptions, load};
+use weirgate_inference::load::{LoadOptions, LoadedModel, load};
 
 use super::model_path;
 
@@ -33,14 +34,17 @@ pub type Answer = (u16, Value);
 impl Server {
     /// Serves `model` under the name `m`.
     pub fn start(model: &str, sizes: Sizes) -> Server {
-        let path = model_path(model);
-        let Sizes { kv_bytes, max_running, max_batch_tokens, queue } = sizes;
-        let loaded = load(&path, &LoadOptions { threads: 2, kv_bytes, max_context: None }).unwrap();
+        let options = LoadOptions { threads: 2, kv_bytes: sizes.kv_bytes, max_context: None };
+        Self::start_loaded(load(&model_path(model), &options).unwrap(), sizes).0
+    }
+
+    pub fn start_loaded(model: LoadedModel, sizes: Sizes) -> (Server, Ended) {
         let app = Arc::new(App::new("m".into()).unwrap());
+        let Sizes { max_running, max_batch_tokens, queue, .. } = sizes;
         let config = EngineConfig { max_batch_tokens, max_running, queue };
-        let (engine, _ended) = Engine::start(&path, loaded, config, app.metrics().clone()).unwrap();
+        let (engine, ended) = Engine::start(Path::new("test"), model, config, app.metrics().clone()).unwrap();
         app.ready(engine);
-        Self::serve(app)
+        (Self::serve(app), ended)
     }
 
     /// Serves `app` on a runtime of its own, which outlives the test that first asked for it.

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use serde_json::json;
 use crate::recorded;
+use serde_json::json;
 
 fn read(body: &str) -> ProviderError {
     ProviderError::read(body.as_bytes(), &Secrets::default())

@@ -5,16 +5,21 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::isa::multiversion;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{Avx2, Avx512};
+use super::lanes::{Lanes, Plain};
 use super::threads::{Parts, Pool};
 use super::{Buffer, LANES, sum_lanes};
 use crate::error::EngineError;
-use crate::weights::blocks::{dequantise, fma};
+use crate::weights::blocks::dequantise;
 use crate::weights::{Dtype, Tensor};
 
 /// Weight rows that are brought to f32 at a time, to be used by all rows of the batch while they are in cache.
 const TILE: usize = 16;
 /// Rows of the batch that meet a row of weights together.
-const ROWS: usize = 4;
+const ROWS: usize = 3;
+/// Rows of weights that are taken together with them: six sums, which with AVX2 fill twelve of sixteen registers.
+const COLUMNS: usize = 2;
 
 /// Stacked weight matrices over the same columns, with the bias of all.
 pub struct Matrix {
@@ -38,6 +43,10 @@ impl Matrix {
         let rows: usize = parts.iter().map(Tensor::rows).sum();
         if cols == 0 || parts.iter().any(|part| part.cols() != cols) || bias.as_ref().is_some_and(|b| b.len() != rows) {
             return Err(EngineError::Internal("stacked matrices of different widths".into()));
+        }
+        if !cols.is_multiple_of(LANES) {
+            let what = format!("matrices of {cols} columns are not supported; multiples of {LANES} are");
+            return Err(EngineError::Internal(what));
         }
         let mut tiles = Vec::new();
         let mut column = 0;
@@ -111,11 +120,11 @@ multiversion! {
         out: &Parts<'_>,
         width: usize,
         column: usize,
-    ) = product_body
+    ) = product_body, forms: Plain, Avx2, Avx512
 }
 
 #[inline(always)]
-fn product_body<const FMA: bool>(
+fn product_body<L: Lanes>(
     x: &[f32],
     w: &[f32],
     cols: usize,
@@ -128,15 +137,10 @@ fn product_body<const FMA: bool>(
     let mut sums = [[0.0; TILE]; ROWS];
     for (group, xs) in x.chunks(ROWS * cols).enumerate() {
         let rows = xs.len() / cols;
-        for (n, w) in w.chunks_exact(cols).enumerate() {
-            if rows == ROWS {
-                let row = |m: usize| &xs[m * cols..(m + 1) * cols];
-                [sums[0][n], sums[1][n], sums[2][n], sums[3][n]] = dots_4::<FMA>(w, row(0), row(1), row(2), row(3));
-            } else {
-                for (sums, x) in sums.iter_mut().zip(xs.chunks_exact(cols)) {
-                    [sums[n]] = dots_1::<FMA>(w, x);
-                }
-            }
+        match rows {
+            1 => rows_body::<L, 1>(xs, w, cols, &mut sums),
+            2 => rows_body::<L, 2>(xs, w, cols, &mut sums),
+            _ => rows_body::<L, ROWS>(xs, w, cols, &mut sums),
         }
         for (row, sums) in sums.iter().take(rows).enumerate() {
             let start = (group * ROWS + row) * width + column;
@@ -150,35 +154,57 @@ fn product_body<const FMA: bool>(
     }
 }
 
-/// The dot products of one row of weights with several rows. Each is summed in `LANES` interleaved lanes and then over
-/// the lanes, an order that has nothing to do with how many rows there are: that is what makes results independent of
-/// the batch. The rows have names because the compiler keeps an array of sums in memory.
-macro_rules! dots {
-    ($name:ident, $count:literal, $($x:ident),+) => {
-        #[inline(always)]
-        fn $name<const FMA: bool>(w: &[f32], $($x: &[f32]),+) -> [f32; $count] {
-            let (w, w_rest) = w.as_chunks::<LANES>();
-            let steps = w.len();
-            $(
-                let (chunks, rest) = $x.as_chunks::<LANES>();
-                let chunks = &chunks[..steps];
-                let mut $x = (chunks, rest, [0.0f32; LANES]);
-            )+
-            for step in 0..steps {
-                $(
-                    for lane in 0..LANES {
-                        $x.2[lane] = fma::<FMA>($x.0[step][lane], w[step][lane], $x.2[lane]);
-                    }
-                )+
+/// `sums[m][n] = xs[m] · w[n]`.
+#[inline(always)]
+fn rows_body<L: Lanes, const M: usize>(xs: &[f32], w: &[f32], cols: usize, sums: &mut [[f32; TILE]; ROWS]) {
+    let xs: [&[f32]; M] = std::array::from_fn(|m| &xs[m * cols..(m + 1) * cols]);
+    for (group, ws) in w.chunks(COLUMNS * cols).enumerate() {
+        let n = group * COLUMNS;
+        if ws.len() == COLUMNS * cols {
+            let ws: [&[f32]; COLUMNS] = std::array::from_fn(|n| &ws[n * cols..(n + 1) * cols]);
+            let dots = dots::<L, M, COLUMNS>(xs, ws);
+            for m in 0..M {
+                sums[m][n..n + COLUMNS].copy_from_slice(&dots[m]);
             }
-            $(
-                for ((sum, x), w) in $x.2.iter_mut().zip($x.1).zip(w_rest) {
-                    *sum = fma::<FMA>(*x, *w, *sum);
+        } else {
+            for (n, w) in (n..).zip(ws.chunks_exact(cols)) {
+                let dots = dots::<L, M, 1>(xs, [w]);
+                for m in 0..M {
+                    sums[m][n] = dots[m][0];
                 }
-            )+
-            [$(sum_lanes(&$x.2)),+]
+            }
         }
-    };
+    }
 }
-dots!(dots_1, 1, a);
-dots!(dots_4, 4, a, b, c, d);
+
+/// The dot products of `M` rows with `N` rows. Each is summed in interleaved lanes and then over the lanes, an order
+/// that has nothing to do with `M` and `N`: that is what makes results independent of the batch.
+#[inline(always)]
+fn dots<L: Lanes, const M: usize, const N: usize>(xs: [&[f32]; M], ws: [&[f32]; N]) -> [[f32; N]; M] {
+    let steps = ws[0].len() / LANES;
+    let mut sums = [[L::zero(); N]; M];
+    let (mut x_at, mut w_at) = ([std::ptr::null::<[f32; LANES]>(); M], [std::ptr::null::<[f32; LANES]>(); N]);
+    for m in 0..M {
+        x_at[m] = xs[m][..steps * LANES].as_ptr().cast();
+    }
+    for n in 0..N {
+        w_at[n] = ws[n][..steps * LANES].as_ptr().cast();
+    }
+    for step in 0..steps {
+        for m in 0..M {
+            for n in 0..N {
+                // SAFETY: each row was just cut to `steps` chunks. A check at every access would cost as much as the
+                // product itself.
+                let (x, w) = unsafe { (&*x_at[m].add(step), &*w_at[n].add(step)) };
+                sums[m][n] = sums[m][n].add_product(x, w);
+            }
+        }
+    }
+    let mut out = [[0.0; N]; M];
+    for m in 0..M {
+        for n in 0..N {
+            out[m][n] = sum_lanes(&sums[m][n].array());
+        }
+    }
+    out
+}

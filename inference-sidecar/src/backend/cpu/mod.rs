@@ -2,6 +2,7 @@
 
 mod attention;
 mod isa;
+mod lanes;
 mod linear;
 mod ops;
 mod rope;
@@ -26,15 +27,14 @@ const SMALL: usize = 1 << 14;
 /// The sum of the lanes, as a tree.
 #[inline(always)]
 fn sum_lanes(lanes: &[f32; LANES]) -> f32 {
-    let mut sums = *lanes;
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            sums[lane] += sums[lane + width];
-        }
-        width /= 2;
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for lane in 0..8 {
+        eight[lane] = lanes[lane] + lanes[lane + 8];
     }
-    sums[0]
+    for lane in 0..4 {
+        four[lane] = eight[lane] + eight[lane + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// Activations `[rows, width]`.

@@ -83,7 +83,6 @@ fn name_of(model: &Path) -> String {
 }
 
 fn main() -> ExitCode {
-    env_logger::init();
     let Command::Serve(args) = Cli::parse().command;
     // The model's own threads do the work; these two only move bytes.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

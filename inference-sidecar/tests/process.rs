@@ -1,4 +1,5 @@
 //! The binary: where it listens, what it prints, how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test they are the failure")]
 
 mod common;
 

@@ -220,3 +220,7 @@ fn block_body<const FMA: bool>(
         *sums = total;
     }
 }
+
+#[cfg(test)]
+#[path = "attention_tests.rs"]
+mod tests;

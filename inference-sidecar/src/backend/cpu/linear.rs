@@ -213,3 +213,7 @@ fn dots<L: Lanes, const M: usize, const N: usize>(xs: [&[f32]; M], ws: [&[f32]; 
     }
     out
 }
+
+#[cfg(test)]
+#[path = "linear_tests.rs"]
+mod tests;

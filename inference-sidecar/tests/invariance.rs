@@ -1,5 +1,7 @@
 //! What a row comes to depends on its own sequence alone, to the last bit.
 
+#![allow(clippy::unwrap_used, reason = "test code that clippy does not take for such")]
+
 mod common;
 
 use common::{SMOLLM2, Sequence, argmax, generator, golden, model, step};

@@ -1,5 +1,10 @@
 //! SmolLM2 and MiniLM over HTTP, through the real app.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test they are the failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code that clippy does not take for such"
+)]
 
 mod common;
 

@@ -55,7 +55,6 @@ fn the_number_of_left_out_places_is_bounded() {
 proptest! {
     #[test]
     fn something_is_left_where_every_key_is_optional(value in any_json()) {
-        prop_assume!(value.is_object());
-        prop_assert!(left_out::<GatewaySpec>(value).is_some());
+        prop_assert!(!value.is_object() || left_out::<GatewaySpec>(value).is_some());
     }
 }

@@ -1,15 +1,13 @@
 """A client that leaves takes its upstream request with it, at once."""
-import json
 import socket
 import struct
 import time
 
-import h2.connection
-import h2.errors
 import pytest
 
 from support import documents
 from support.gateway import Gateway, eventually
+from support.http2 import Http2
 from support.upstream import Upstream, answer, completion, delta
 from support.wire import Raw, post
 
@@ -93,48 +91,17 @@ def test_http1_client_leaves(gateway, upstreams, name, leave):
     assert closed != "never closed" and closed - left < AT_ONCE, closed
 
 
-class Http2:
-    """A client of one HTTP/2 connection that can reset a stream, which httpx does not do."""
-
-    def __init__(self, gateway):
-        self.sock = socket.create_connection(("127.0.0.1", gateway.port), 10)
-        self.h2 = h2.connection.H2Connection()
-        self.h2.initiate_connection()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
-
-    def post(self, path, document):
-        stream = self.h2.get_next_available_stream_id()
-        head = {":method": "POST", ":scheme": "http", ":authority": "gateway", ":path": path,
-                "authorization": f"Bearer {documents.ALICE}"}
-        self.h2.send_headers(stream, list(head.items()))
-        self.h2.send_data(stream, json.dumps(document).encode(), end_stream=True)
-        self.sock.sendall(self.h2.data_to_send())
-        return stream
-
-    def leave(self, stream, how):
-        if how == "reset":  # of the stream; the connection stays
-            self.h2.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
-            self.sock.sendall(self.h2.data_to_send())
-        else:
-            self.sock.close()
-
-
 @pytest.mark.parametrize("how", ["reset", "close"])
 @pytest.mark.parametrize("name", ["waiting", "streaming"])
 def test_http2_client_leaves(gateway, upstreams, name, how):
     up = upstreams[name]
     up.clear()
     with Http2(gateway) as connection:
-        stream = connection.post("/v1/chat/completions", body(name))
+        stream = connection.post(body(name))
         eventually(lambda: up.requests)
         time.sleep(0.1)
         left = time.monotonic()
-        connection.leave(stream, how)
+        connection.reset(stream) if how == "reset" else connection.sock.close()
         closed = eventually(lambda: up.results)[0]
     assert closed != "never closed" and closed - left < AT_ONCE, closed
 

@@ -201,7 +201,8 @@ def test_client_that_leaves_frees_the_engine(gateway):
     with gateway.client() as client:
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             assert response.status_code == 200
-            next(response.iter_raw())
+            pieces = response.iter_raw()
+            next(pieces)
             eventually(lambda: gateway.metric("weirgate_engine_requests", **label) == 1, 10)
         eventually(lambda: gateway.metric("weirgate_engine_requests", **label) == 0, 5)
 

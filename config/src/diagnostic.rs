@@ -49,6 +49,11 @@ impl Pointer {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
     }
 
+    /// This place, the one that holds it, and so on up to the root.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), Self::parent)
+    }
+
     /// The RFC 6901 text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -19,7 +19,7 @@ pub(crate) const GATEWAY_FILE: &str = "weirgate.yaml";
 pub(crate) const CATALOG_FILE: &str = "catalog.yaml";
 pub(crate) const ENDPOINTS_FOLDER: &str = "endpoints";
 
-/// The documents of a config folder by their path in it.
+/// The documents of a config folder by their path in it; the empty path is the folder itself.
 pub(crate) struct Inputs {
     /// Content, or why there is none.
     pub documents: BTreeMap<PathBuf, Result<String, String>>,
@@ -31,6 +31,7 @@ impl Inputs {
         let mut documents = BTreeMap::new();
         if !folder.is_dir() {
             documents.insert(PathBuf::new(), Err("the config folder does not exist or is no folder".to_owned()));
+            return Self { documents };
         }
         for name in [GATEWAY_FILE, CATALOG_FILE] {
             if let Some(content) = read_document(&folder.join(name)) {

@@ -1,7 +1,7 @@
 //! A config folder → a [`Snapshot`], or everything that is wrong with it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,7 +17,7 @@ use crate::{
     schema,
     secret::{Resolver, SecretSource},
     snapshot::{Endpoint, Snapshot},
-    structure::{Shape, UnknownKeys},
+    structure::{Shape, UnknownKeys, salvage},
     yaml::{self, Position},
 };
 
@@ -54,14 +54,16 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
     let mut report = Report::default();
     for (path, content) in &inputs.documents {
         if let Err(why) = content {
-            report.diagnostics.push(Diagnostic::of_file(path, why.as_str()));
+            let file = if path.as_os_str().is_empty() { folder } else { path };
+            report.diagnostics.push(Diagnostic::of_file(file, why.as_str()));
         }
     }
 
     let gateway = report.document::<GatewaySpec>(inputs, Path::new(GATEWAY_FILE), &schema::GATEWAY);
     let compiled = gateway.as_ref().map(|(spec, place)| report.part(place, |out| compile::gateway(spec, folder, out)));
     // Without knowing the setting, refusing private addresses would only hide the real error in a crowd.
-    let allow_private = gateway.is_none_or(|(spec, _)| spec.upstreams.allow_private);
+    let setting = Pointer::root().key("upstreams").key("allow_private");
+    let allow_private = gateway.is_none_or(|(spec, place)| spec.upstreams.allow_private || place.lacks(&setting));
 
     let catalog = report.document::<CatalogSpec>(inputs, Path::new(CATALOG_FILE), &schema::CATALOG);
     let errors_before = report.errors();
@@ -125,6 +127,30 @@ fn file_name(spec: &EndpointSpec, path: &Path, files: &mut BTreeMap<String, Path
 struct Place<'i> {
     file: &'i Path,
     document: yaml::Document,
+    /// What is written and was not read: unknown keys, and what the type refuses.
+    left_out: HashSet<Pointer>,
+    /// The mappings and lists that held it.
+    torn: HashSet<Pointer>,
+}
+
+impl Place<'_> {
+    fn leave_out(&mut self, places: impl IntoIterator<Item = Pointer>) {
+        for at in places {
+            self.torn.extend(at.parent());
+            self.left_out.insert(at);
+        }
+    }
+
+    fn lacks(&self, at: &Pointer) -> bool {
+        at.holders().any(|at| self.left_out.contains(&at))
+    }
+
+    /// Whether a finding may only follow from what was left out: it is about that, or about the very mapping or list that held it.
+    fn doubts(&self, at: &Pointer) -> bool {
+        let written = |at: &Pointer| self.document.value.pointer(at.as_str()).is_some_and(|value| !value.is_null());
+        let nearest = at.holders().find(written).unwrap_or_default();
+        self.lacks(at) || self.torn.contains(&nearest)
+    }
 }
 
 #[derive(Default)]
@@ -169,13 +195,22 @@ impl Report {
                 return None;
             }
         };
-        let place = Place { file, document };
+        let mut place = Place { file, document, left_out: HashSet::new(), torn: HashSet::new() };
         for (position, problem) in place.document.duplicates.clone() {
             self.add_at(place.file, position, problem);
         }
         let (typed, problems) = shape.read(place.document.value.clone(), UnknownKeys::Refuse);
+        place.leave_out(problems.iter().filter(|problem| problem.on_key).map(|problem| problem.at.clone()));
         self.add(&place, problems);
-        Some((typed?, place))
+        let typed = match typed {
+            Some(typed) => typed,
+            None => {
+                let (typed, left_out) = salvage(place.document.value.clone())?;
+                place.leave_out(left_out);
+                typed
+            }
+        };
+        Some((typed, place))
     }
 
     /// Runs a part of the compilation and places its findings.
@@ -183,6 +218,7 @@ impl Report {
         let mut findings = Findings { dependencies: std::mem::take(&mut self.dependencies), ..Findings::default() };
         let result = run(&mut findings);
         self.dependencies = findings.dependencies;
+        findings.problems.retain(|problem| !place.doubts(&problem.at));
         self.add(place, findings.problems);
         result
     }

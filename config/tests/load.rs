@@ -281,6 +281,22 @@ proptest! {
 
 proptest! {
     #[test]
+    fn a_document_with_structural_errors_is_never_loaded(
+        gateway in damaged("everything/weirgate.yaml"),
+        endpoint in damaged("weighted-two-providers/endpoints/chat.yaml"),
+    ) {
+        for (path, value, shape) in
+            [("weirgate.yaml", gateway, &*schema::GATEWAY), ("endpoints/chat.yaml", endpoint, &*schema::ENDPOINT)]
+        {
+            let documents = [(path.into(), value.to_string())].into();
+            let loaded = weirgate_config::load_documents(documents, Path::new("/nowhere"), &NoSecrets);
+            // A text of nothing is an empty document.
+            let accepted = value.is_null() || shape.check(&value, UnknownKeys::Refuse).is_empty();
+            prop_assert!(loaded.is_err() || accepted);
+        }
+    }
+
+    #[test]
     fn valid_documents_pass_and_survive_a_round_trip(document in valid_endpoint()) {
         prop_assert_eq!(schema::ENDPOINT.check(&document, UnknownKeys::Refuse), []);
         let spec: EndpointSpec = serde_json::from_value(document).unwrap();
@@ -303,4 +319,15 @@ fn a_snapshots_documents_load_again_without_the_folder_being_valid() {
     load(folder.path(), &NoSecrets).unwrap_err();
     let again = weirgate_config::load_documents(good.documents.clone(), folder.path(), &NoSecrets).unwrap();
     assert_eq!((again.settings.threads, again.digest), (3, good.digest));
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let said = load(Path::new("/nowhere"), &NoSecrets).unwrap_err().to_string();
+    assert_eq!(said, "/nowhere: error: the config folder does not exist or is no folder");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weirgate.yaml");
+    fs::write(&file, "threads: 2\n").unwrap();
+    let said = load(&file, &NoSecrets).unwrap_err().to_string();
+    assert_eq!(said, format!("{}: error: the config folder does not exist or is no folder", file.display()));
 }

@@ -1,5 +1,6 @@
 //! The engine's binary.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -46,14 +47,14 @@ struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
     kv_bytes: usize,
     /// Rows that one step computes at most: a token of each running sequence, and pieces of new prompts
-    #[arg(long, value_name = "TOKENS", default_value_t = 256)]
-    max_batch_tokens: usize,
+    #[arg(long, value_name = "TOKENS", default_value = "256")]
+    max_batch_tokens: NonZeroUsize,
     /// Sequences in the running batch at most
-    #[arg(long, value_name = "SEQUENCES", default_value_t = 64)]
-    max_running: usize,
+    #[arg(long, value_name = "SEQUENCES", default_value = "64")]
+    max_running: NonZeroUsize,
     /// Sequences that may wait for a place in the batch; one more is answered with 429
-    #[arg(long, value_name = "SEQUENCES", default_value_t = 256)]
-    queue: usize,
+    #[arg(long, value_name = "SEQUENCES", default_value = "256")]
+    queue: NonZeroUsize,
     /// Stop when the parent process has gone
     #[arg(long)]
     exit_with_parent: bool,
@@ -66,9 +67,9 @@ impl From<ServeArgs> for ServeOptions {
             listen: args.listen,
             load: LoadOptions { threads: args.threads, kv_bytes: args.kv_bytes, max_context: args.max_context },
             engine: EngineConfig {
-                max_batch_tokens: args.max_batch_tokens,
-                max_running: args.max_running,
-                queue: args.queue,
+                max_batch_tokens: args.max_batch_tokens.get(),
+                max_running: args.max_running.get(),
+                queue: args.queue.get(),
             },
             exit_with_parent: args.exit_with_parent,
             model: args.model,
@@ -82,7 +83,6 @@ fn name_of(model: &Path) -> String {
 }
 
 fn main() -> ExitCode {
-    env_logger::init();
     let Command::Serve(args) = Cli::parse().command;
     // The model's own threads do the work; these two only move bytes.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

@@ -154,8 +154,15 @@ impl TryFrom<EmbeddingBody> for EmbeddingRequest {
     }
 }
 
+/// Who can speak in a chat (contract §8.2).
+const ROLES: [&str; 5] = ["system", "user", "assistant", "tool", "developer"];
+
 /// Content parts become one text: templates of text models take nothing else.
 fn flat_message(mut message: Message) -> Result<Message, EngineError> {
+    if !ROLES.contains(&message.role.as_str()) {
+        let role: String = message.role.chars().take(32).collect();
+        return Err(refused("messages", format!("role {role:?} is not known; there are {}", ROLES.join(", "))));
+    }
     if let Some(Content::Parts(parts)) = message.content {
         let texts = parts.into_iter().map(|part| match part.text {
             Some(text) if part.kind == "text" => Ok(text),

@@ -1,4 +1,10 @@
 //! The binary: where it listens, what it prints, how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code that clippy does not take for such"
+)]
 
 mod common;
 

@@ -1,6 +1,8 @@
 //! Speed of the real model; run by hand:
 //! `cargo test -p weirgate-inference --release --test speed -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used, reason = "test code that clippy does not take for such")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -54,11 +54,19 @@ struct Served {
 
 /// The kind as far as a config that does not compile shows it.
 fn asked_kind(spec: &EndpointSpec) -> EndpointKind {
-    let entities = spec.config.as_ref().and_then(|config| config.served_entities.as_ref());
-    match entities {
-        Some(list) if list.iter().any(|entity| entity.external_model.is_some()) => EndpointKind::External,
-        _ => EndpointKind::Foundation,
+    let Some(config) = &spec.config else { return EndpointKind::Empty };
+    let sides: Vec<bool> = config.served_entities.iter().flatten().filter_map(is_external).collect();
+    match sides.contains(&true) {
+        true => EndpointKind::External,
+        false if sides.is_empty() && config.served_models.is_none() => EndpointKind::Empty,
+        false => EndpointKind::Foundation,
     }
+}
+
+/// `None` when an entity names no model at all.
+fn is_external(spec: &ServedEntitySpec) -> Option<bool> {
+    let external = spec.external_model.is_some();
+    (external || spec.entity_name.is_some() || spec.entity_version.is_some()).then_some(external)
 }
 
 fn served(spec: &EndpointSpec, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<Served> {
@@ -115,10 +123,10 @@ fn names(list: &[(Pointer, ServedEntitySpec)], out: &mut Findings) -> Vec<Option
 
 /// Rule 2, on the documents: it holds whether or not the models compile.
 fn one_side(list: &[(Pointer, ServedEntitySpec)], out: &mut Findings) {
-    let is_external = |spec: &ServedEntitySpec| spec.external_model.is_some();
-    let Some((_, first)) = list.first() else { return };
-    for (at, spec) in list.iter().filter(|(_, spec)| is_external(spec) != is_external(first)) {
-        let what = if is_external(spec) { "an external model" } else { "a model of the catalogue" };
+    let mut sides = list.iter().filter_map(|(at, spec)| Some((at, is_external(spec)?)));
+    let Some((_, first)) = sides.next() else { return };
+    for (at, external) in sides.filter(|(_, external)| *external != first) {
+        let what = if external { "an external model" } else { "a model of the catalogue" };
         out.error(at, format!("{what} cannot stand beside the other kind; an endpoint holds one kind of model only"));
     }
 }

@@ -19,8 +19,8 @@ use crate::text::TokenTable;
 pub async fn create(State(app): State<Arc<App>>, Body(body): Body<GenerationBody>) -> Result<Response, ApiError> {
     let engine = app.generator(&body.model)?;
     let request = ChatRequest::try_from(body)?;
-    let prompt = engine.text.chat(&request.messages)?;
-    let shape = Chat { table: engine.text.table().clone(), logprobs: request.generation.sampling.logprobs.is_some() };
+    let prompt = engine.chat(request.messages).await?;
+    let shape = Chat { table: engine.codec.table().clone(), logprobs: request.generation.sampling.logprobs.is_some() };
     generate::answer(engine, &[prompt], request.generation, shape).await
 }
 

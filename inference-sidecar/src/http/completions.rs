@@ -20,8 +20,8 @@ use crate::text::TokenTable;
 pub async fn create(State(app): State<Arc<App>>, Body(body): Body<GenerationBody>) -> Result<Response, ApiError> {
     let engine = app.generator(&body.model)?;
     let request = CompletionRequest::try_from(body)?;
-    let prompts = request.prompts.iter().map(|prompt| engine.text.prompt(prompt)).collect::<Result<Vec<_>, _>>()?;
     let shape = Completion::new(engine, &request);
+    let prompts = engine.prompts(request.prompts).await?;
     generate::answer(engine, &prompts, request.generation, shape).await
 }
 
@@ -57,11 +57,11 @@ impl Completion {
         let echo = |prompt: &Prompt| match prompt {
             _ if !request.echo => String::new(),
             Prompt::Text(text) => text.clone(),
-            Prompt::Tokens(tokens) => engine.text.decode(tokens),
+            Prompt::Tokens(tokens) => engine.codec.decode(tokens),
         };
         let echoes: Vec<_> = request.prompts.iter().flat_map(|prompt| std::iter::repeat_n(echo(prompt), n)).collect();
         Completion {
-            table: engine.text.table().clone(),
+            table: engine.codec.table().clone(),
             logprobs: request.generation.sampling.logprobs.is_some(),
             offsets: vec![0; echoes.len()],
             echoes,

@@ -57,19 +57,28 @@ impl<B: Backend> Decoder<B> {
         let DecoderConfig { hidden, inner, vocab, heads, max_context, .. } = config;
         let vector = |name: &str| backend.vector(weights.get(name, &[hidden])?.to_f32());
         let (queries, keys) = (heads.query * heads.size, heads.kv * heads.size);
+        // Output rows of several tensors side by side, with their biases in the models that have them.
+        let matrix = |layer: usize, names: &[&str], rows: &[usize], cols: usize| {
+            let (mut parts, mut bias) = (Vec::new(), Vec::new());
+            for (name, &rows) in names.iter().zip(rows) {
+                let name = of_layer(name, layer);
+                parts.push(weights.get(&name, &[rows, cols])?);
+                let name = name.replace(".weight", ".bias");
+                if weights.contains(&name) {
+                    bias.extend(weights.get(&name, &[rows])?.to_f32());
+                }
+            }
+            backend.matrix(parts, Some(bias).filter(|bias| !bias.is_empty()))
+        };
         let mut layers = Vec::new();
         for layer in 0..config.layers {
-            let get = |name: &str, shape: [usize; 2]| weights.get(&of_layer(name, layer), &shape);
-            let [q, k, v] = names.qkv;
-            let [gate, up] = names.gate_up;
             layers.push(Layer {
                 attention_norm: vector(&of_layer(names.attention_norm, layer))?,
-                qkv: backend
-                    .matrix(vec![get(q, [queries, hidden])?, get(k, [keys, hidden])?, get(v, [keys, hidden])?], None)?,
-                attention_out: backend.matrix(vec![get(names.attention_out, [hidden, queries])?], None)?,
+                qkv: matrix(layer, &names.qkv, &[queries, keys, keys], hidden)?,
+                attention_out: matrix(layer, &[names.attention_out], &[hidden], queries)?,
                 inner_norm: vector(&of_layer(names.inner_norm, layer))?,
-                gate_up: backend.matrix(vec![get(gate, [inner, hidden])?, get(up, [inner, hidden])?], None)?,
-                down: backend.matrix(vec![get(names.down, [hidden, inner])?], None)?,
+                gate_up: matrix(layer, &names.gate_up, &[inner, inner], hidden)?,
+                down: matrix(layer, &[names.down], &[hidden], inner)?,
             });
         }
         let table = |name: &str| backend.matrix(vec![weights.get(name, &[vocab, hidden])?], None);

@@ -35,6 +35,7 @@ struct Llama {
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     rms_norm_eps: f32,
+    hidden_act: String,
     max_position_embeddings: usize,
     #[serde(default)]
     tie_word_embeddings: bool,
@@ -43,7 +44,7 @@ struct Llama {
     rope_parameters: Option<RopeParameters>,
 }
 
-/// `rope_parameters`, or `rope_scaling` as older files call it (with `type` for `rope_type`).
+/// `rope_parameters`, or `rope_scaling` as older files call it.
 #[derive(Deserialize)]
 struct RopeParameters {
     rope_theta: Option<f32>,
@@ -105,6 +106,9 @@ pub fn read(folder: &Path, weights: &Weights) -> Result<FolderConfig, EngineErro
 
 impl Llama {
     fn config(self, weights: &Weights) -> Result<DecoderConfig, String> {
+        if self.hidden_act != "silu" {
+            return Err(format!("activation {:?} is not supported; silu is", self.hidden_act));
+        }
         let query = self.num_attention_heads;
         let size = self.head_dim.unwrap_or_else(|| self.hidden_size.checked_div(query).unwrap_or(0));
         let inside = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);

@@ -77,23 +77,20 @@ fn turn(scheduler: &mut Scheduler) {
 #[test]
 fn the_last_event_says_why() {
     let (sender, mut scheduler) = scheduler(64, 32, 4);
-    let mut requests: Vec<_> = (0..40).map(|seed| request(5, 12, seed)).collect();
-    requests.push(SequenceRequest { stop_tokens: Arc::default(), ..request(5, 30, 2) });
+    let requests: Vec<_> = (0..40).map(|seed| request(5, 12, seed)).collect();
     let expected: Vec<_> = requests.iter().map(alone).collect();
     let mut events: Vec<_> = requests.into_iter().map(|request| submit(&sender, request)).collect();
     finish(&mut scheduler, 1000);
-    let mut reasons = std::collections::HashSet::new();
+    let mut lengths = 0;
     for (events, expected) in events.iter_mut().zip(expected) {
         let events = take(events);
         let (last, before) = events.split_last().expect("an event");
         assert!(before.iter().all(|event| event.finish.is_none()));
         let reason = if expected.last() == Some(&3) { FinishReason::Stop } else { FinishReason::Length };
-        if expected.len() < 30 {
-            assert_eq!(last.finish, Some(reason));
-        }
-        reasons.insert(format!("{:?}", last.finish));
+        assert_eq!(last.finish, Some(reason));
+        lengths += usize::from(reason == FinishReason::Length);
     }
-    assert_eq!(reasons.len(), 2, "both reasons were seen");
+    assert!((1..40).contains(&lengths), "both reasons were seen");
 }
 
 #[test]

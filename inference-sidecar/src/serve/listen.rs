@@ -107,3 +107,27 @@ fn open_unix(path: PathBuf) -> io::Result<Socket> {
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     Ok(Socket::Unix(listener, path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_back() {
+        for text in ["127.0.0.1:8000", "[::1]:0", "localhost:1", "unix:/run/x.sock"] {
+            assert_eq!(text.parse::<Listen>().expect("an address").to_string(), text);
+        }
+        for text in ["", "8000", "unix:"] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("precious");
+        std::fs::write(&path, "data").expect("written");
+        assert!(Socket::open(&Listen::Unix(path.clone())).await.is_err());
+        assert_eq!(std::fs::read(&path).expect("still there"), b"data");
+    }
+}

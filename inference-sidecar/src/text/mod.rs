@@ -52,10 +52,10 @@ impl Codec {
     }
 
     /// Tokens of a plain prompt.
-    pub fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+    pub fn prompt(&self, prompt: Prompt) -> Result<Vec<u32>, EngineError> {
         match prompt {
-            Prompt::Text(text) => self.encode("prompt", text, self.add_bos),
-            Prompt::Tokens(tokens) => Ok(tokens.clone()),
+            Prompt::Text(text) => self.encode("prompt", &text, self.add_bos),
+            Prompt::Tokens(tokens) => Ok(tokens),
         }
     }
 

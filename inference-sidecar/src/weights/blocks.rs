@@ -124,3 +124,7 @@ fn q6_k(b: &[u8; 210], o: &mut [f32; 256]) {
         *value = d * f32::from(scales[i / 16] as i8) * (f32::from(low | high << 4) - 32.0);
     }
 }
+
+#[cfg(test)]
+#[path = "blocks_tests.rs"]
+mod tests;

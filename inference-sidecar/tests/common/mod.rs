@@ -1,5 +1,6 @@
 //! The models that tests run, and a driver for a generator.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code that clippy does not take for such")]
 
 pub mod server;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::Version;
 use pingora_core::protocols::http::ServerSession;
 use pingora_timeout::timeout;
@@ -23,6 +24,8 @@ const LARGEST_ANSWER: usize = 128 << 20;
 const LARGEST_ERROR: usize = 64 << 10;
 /// Bytes of events that are held before the first content; beyond it the answer is on its way.
 const MOST_HELD: usize = 64 << 10;
+/// Events that are there together leave together, up to about this size.
+const ONE_WRITE: usize = 16 << 10;
 /// An upstream that has sent `[DONE]` ends its body at once; one that does not loses its connection.
 const LAST_CHUNK: Duration = Duration::from_millis(20);
 
@@ -109,13 +112,10 @@ impl<'a> Relay<'a> {
                 piece = answer.chunk(self.upstream) => piece?,
                 gone = client_gone(session) => return Err(gone),
             };
-            let events = match &piece {
-                Some(piece) => stream.push(piece),
-                None => stream.finish(),
-            };
+            let (events, lost) = self.gather(&mut answer, &mut stream, piece);
             self.usage = Some(stream.usage().unwrap_or_else(|| self.estimate(stream.answer_chars())));
-            if let Some(Err(failure)) = stream.outcome() {
-                let refusal = self.failure(failure);
+            let failed = stream.outcome().and_then(Result::err).map(|failure| self.failure(failure));
+            if let Some(refusal) = failed.or(lost) {
                 if self.begun {
                     session.write_response_body(events, false).await.map_err(left)?;
                 }
@@ -144,6 +144,32 @@ impl<'a> Relay<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Translates a piece, and what has come behind it meanwhile: a burst leaves in one write, and nothing waits.
+    fn gather(
+        &self,
+        answer: &mut Answer<'_>,
+        stream: &mut openai::Stream,
+        piece: Option<Bytes>,
+    ) -> (Bytes, Option<Refusal>) {
+        let Some(piece) = piece else { return (stream.finish(), None) };
+        let first = stream.push(&piece);
+        let mut more = BytesMut::new();
+        let mut lost = None;
+        while stream.outcome().is_none() && first.len() + more.len() < ONE_WRITE {
+            match answer.chunk(self.upstream).now_or_never() {
+                Some(Ok(Some(piece))) => more.extend_from_slice(&stream.push(&piece)),
+                Some(Ok(None)) => more.extend_from_slice(&stream.finish()),
+                Some(Err(refusal)) => {
+                    lost = Some(refusal);
+                    break;
+                }
+                None => break,
+            }
+        }
+        let events = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
+        (events, lost)
     }
 
     async fn begin(&mut self, session: &mut ServerSession) -> Result<(), Refusal> {

@@ -200,9 +200,9 @@ fn block_body<const FMA: bool>(
         weights[slot] = if slots.contains(&slot) { score } else { f32::NEG_INFINITY };
     }
     let max = weights.iter().fold(running.max, |max, &score| max.max(score));
-    for slot in 0..BLOCK_TOKENS {
-        let weight = exp::<FMA>(weights[slot] - max);
-        weights[slot] = if slots.contains(&slot) { weight } else { 0.0 };
+    for (slot, weight) in weights.iter_mut().enumerate() {
+        let raised = exp::<FMA>(*weight - max);
+        *weight = if slots.contains(&slot) { raised } else { 0.0 };
     }
     let fade = exp::<FMA>(running.max - max);
     running.sum = fma::<FMA>(running.sum, fade, sum_lanes(&weights));
@@ -220,3 +220,7 @@ fn block_body<const FMA: bool>(
         *sums = total;
     }
 }
+
+#[cfg(test)]
+#[path = "attention_tests.rs"]
+mod tests;

@@ -16,10 +16,9 @@ use crate::weights::{Dtype, Tensor};
 
 /// Weight rows that are brought to f32 at a time, to be used by all rows of the batch while they are in cache.
 const TILE: usize = 16;
-/// Rows of the batch that meet a row of weights together.
+/// Rows of the batch that meet a tile together, two rows of weights at a time: six sums of `LANES`, which with AVX2 fill
+/// twelve of sixteen registers.
 const ROWS: usize = 3;
-/// Rows of weights that are taken together with them: six sums, which with AVX2 fill twelve of sixteen registers.
-const COLUMNS: usize = 2;
 
 /// Stacked weight matrices over the same columns, with the bias of all.
 pub struct Matrix {
@@ -138,9 +137,10 @@ fn product_body<L: Lanes>(
     for (group, xs) in x.chunks(ROWS * cols).enumerate() {
         let rows = xs.len() / cols;
         match rows {
-            1 => rows_body::<L, 1>(xs, w, cols, &mut sums),
-            2 => rows_body::<L, 2>(xs, w, cols, &mut sums),
-            _ => rows_body::<L, ROWS>(xs, w, cols, &mut sums),
+            // With a single row, more rows of weights, so that the sums do not wait for themselves.
+            1 => rows_body::<L, 1, 4>(xs, w, cols, &mut sums),
+            2 => rows_body::<L, 2, 2>(xs, w, cols, &mut sums),
+            _ => rows_body::<L, ROWS, 2>(xs, w, cols, &mut sums),
         }
         for (row, sums) in sums.iter().take(rows).enumerate() {
             let start = (group * ROWS + row) * width + column;
@@ -154,17 +154,22 @@ fn product_body<L: Lanes>(
     }
 }
 
-/// `sums[m][n] = xs[m] · w[n]`.
+/// `sums[m][n] = xs[m] · w[n]`, `N` rows of `w` at a time.
 #[inline(always)]
-fn rows_body<L: Lanes, const M: usize>(xs: &[f32], w: &[f32], cols: usize, sums: &mut [[f32; TILE]; ROWS]) {
+fn rows_body<L: Lanes, const M: usize, const N: usize>(
+    xs: &[f32],
+    w: &[f32],
+    cols: usize,
+    sums: &mut [[f32; TILE]; ROWS],
+) {
     let xs: [&[f32]; M] = std::array::from_fn(|m| &xs[m * cols..(m + 1) * cols]);
-    for (group, ws) in w.chunks(COLUMNS * cols).enumerate() {
-        let n = group * COLUMNS;
-        if ws.len() == COLUMNS * cols {
-            let ws: [&[f32]; COLUMNS] = std::array::from_fn(|n| &ws[n * cols..(n + 1) * cols]);
-            let dots = dots::<L, M, COLUMNS>(xs, ws);
+    for (group, ws) in w.chunks(N * cols).enumerate() {
+        let n = group * N;
+        if ws.len() == N * cols {
+            let ws: [&[f32]; N] = std::array::from_fn(|n| &ws[n * cols..(n + 1) * cols]);
+            let dots = dots::<L, M, N>(xs, ws);
             for m in 0..M {
-                sums[m][n..n + COLUMNS].copy_from_slice(&dots[m]);
+                sums[m][n..n + N].copy_from_slice(&dots[m]);
             }
         } else {
             for (n, w) in (n..).zip(ws.chunks_exact(cols)) {
@@ -208,3 +213,7 @@ fn dots<L: Lanes, const M: usize, const N: usize>(xs: [&[f32]; M], ws: [&[f32]; 
     }
     out
 }
+
+#[cfg(test)]
+#[path = "linear_tests.rs"]
+mod tests;

@@ -107,7 +107,7 @@ impl Pool {
         let mut spins = 0;
         while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
             spins += 1;
-            if spins % SPINS == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            if spins > SPINS { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = panic {

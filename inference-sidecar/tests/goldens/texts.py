@@ -1,0 +1,25 @@
+"""Strings on which tokenizers differ. Shared by the scripts that make goldens."""
+
+AWKWARD = [
+    "", " ", "  ", "\n", "\t", "\r\n", "\n\n\n", " \n ", "   x", "x   ", "a  b", "a   b", "a\u00a0b", "a\u3000b", "a\u200bb",
+    "Hello, world!", "hello", "Hello", "HELLO", " hello", "it's", "It'S", "we'll've", "don't", "'s", " 's", "''", "I'm you're",
+    "0", "1", "12", "123", "1234567890", " 1", "  1", "   123", "1 2 3", "3.14159", "1,000,000", "0x1F", "1e-9", "v2.0.1",
+    "x1y2z3", "2024-01-01T00:00:00Z", "½ ¾ Ⅷ ² ①", "١٢٣", "१२३", "一二三",
+    "!", "!!!", "?!", "...", "…", "—", "–", "-", "--", "---", "_", "__init__", "#", "# Title", "## Sub", "@user", "$100", "100%",
+    "a&b", "a*b", "(a)", "[b]", "{c}", "<d>", "</d>", "a/b/c", "C:\\path", "\\n", "\"q\"", "`code`", "```", "~", "^", "|", "a=b", "a==b",
+    "a+=1;", "=>", "->", "::", "//", "/* c */", "<!-- c -->", "&amp;",
+    "def f(x):\n    return x + 1\n", "if (a && b) { c(); }", "for i in range(10):\n\tprint(i)", "SELECT * FROM t WHERE a='b';",
+    "{\"a\": [1, 2.5, null, true]}", "<html><body>Hi</body></html>", "https://example.com/a?b=c&d=e#f", "me@example.com", "192.168.0.1",
+    "café", "cafe\u0301", "naïve", "Zoë", "Ångström", "ÀÉÎÕÜ", "ß", "ẞ", "straße", "STRASSE", "İstanbul", "ı", "ŉ", "ﬁ", "ﬀ", "Ǆ",
+    "Привет, мир!", "ЁЖ", "Γειά σου Κόσμε", "ΣΊΣΥΦΟΣ", "שלום עולם", "שָׁלוֹם", "مرحبا بالعالم", "مَرْحَبًا", "नमस्ते दुनिया", "สวัสดีชาวโลก", "வணக்கம்",
+    "こんにちは世界", "日本語のテキスト", "カタカナ", "ｶﾀｶﾅ", "ＡＢＣ１２３", "你好，世界！", "漢字", "안녕하세요", "한국어", "中a文b字", "𠮷野家", "𐍈", "ᚠᛇᚻ",
+    "😀", "😀😃", "👍🏽", "👩‍👩‍👧‍👦", "🇫🇷", "❤️", "a😀b", "☃", "★", "♥", "→", "∑∫√", "≠≤≥", "€£¥", "©®™", "°C", "µm",
+    "“quotes”", "‘single’", "«guillemets»", "‚low‘", "a\u2013b", "a\u2014b", "a\u2019s", "\u00ad", "soft\u00adhyphen", "\ufeffbom", "\u202eRTL",
+    "\u0000", "a\u0000b", "\u0001\u0002", "\u007f", "\u0085", "\u2028", "\u2029", "\ufffd", "\uffff", "\U0010ffff", "e\u0301\u0302\u0303",
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|im_start|>user\nHi<|im_end|>\n", "a<|im_end|>b", "<|im_end|", "<|unknown|>", " <|im_end|> ",
+    "[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]", "a [MASK] b", "[cls]", "[CLS][SEP]",
+    "supercalifragilisticexpialidocious", "antidisestablishmentarianism", "Donaudampfschifffahrtsgesellschaft", "x" * 50, "x" * 250, "ab" * 40, " " * 20,
+    "\n" * 10, "\t" * 9, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "1" * 40, "." * 30, "=" * 40, "-" * 60, "word " * 20, "CamelCaseIdentifier", "snake_case_name",
+    "kebab-case-name", "SCREAMING_CASE", "mixedUPPERlower", "Mr. O'Neill's", "U.S.A.", "e.g.", "i.e.", "Ph.D.", "9am-5pm", "50%off", "#hashtag", "C++", "C#", "F#",
+    "trailing space ", " leading", "tab\there", "line\nbreak", "line\r\nbreak", "  two\n  lines", "mixed \t\n whitespace", "a\u2003b", "a\u2009b", "\u1680x",
+]

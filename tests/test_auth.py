@@ -92,6 +92,14 @@ def test_permissions(gateway, door):
         assert ask(gateway, documents.ADMIN, name, door).status_code == 200, f"an admin may query {name}"
 
 
+def test_service_principal(gateway):
+    account = {**documents.token(CAROL, None), "service_principal": "bob"}
+    del account["user"]
+    gateway.reload(lambda: set_tokens(gateway, account))
+    assert ask(gateway, CAROL, "for-the-program-bob").status_code == 200
+    assert ask(gateway, CAROL, "for-bob").status_code == 403, "a user of the same name is another account"
+
+
 def test_permissions_hold_on_the_direct_routes(gateway):
     with gateway.client() as client:
         for path in ("for-bob/invocations", "for-bob/served-models/a/invocations"):

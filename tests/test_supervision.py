@@ -73,7 +73,7 @@ def test_killed_under_load(gateway, door):
 
 def test_stream_of_a_killed_engine_ends_with_an_error(gateway):
     with gateway.client() as client:
-        body = documents.chat_body(engine.CHAT_ENDPOINT, max_tokens=2000, stream=True, ignore_eos=True, temperature=1.5)
+        body = documents.chat_body(engine.CHAT_ENDPOINT, max_tokens=1500, stream=True, ignore_eos=True, temperature=1.5)
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             assert response.status_code == 200
             pieces = response.iter_raw()
@@ -193,3 +193,25 @@ def test_engine_alone():
             assert process.wait(10) == 0
         finally:
             process.kill()
+
+
+def test_client_that_leaves_frees_the_engine(gateway):
+    label = {"state": "running"}
+    body = documents.chat_body(engine.CHAT_ENDPOINT, max_tokens=1500, stream=True, temperature=1.8, messages=SHORT, ignore_eos=True)
+    with gateway.client() as client:
+        with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            assert response.status_code == 200
+            pieces = response.iter_raw()
+            next(pieces)
+            eventually(lambda: gateway.metric("weirgate_engine_requests", **label) == 1, 10)
+        eventually(lambda: gateway.metric("weirgate_engine_requests", **label) == 0, 5)
+
+
+def test_edits_elsewhere_leave_the_engine_alone(gateway):
+    pid = engine_of(gateway)
+    other = documents.endpoint("other", documents.openai("a", "http://127.0.0.1:1/v1"))
+    gateway.reload(lambda: gateway.put(other))
+    gateway.reload(lambda: gateway.remove("other"))
+    with gateway.client() as client:
+        assert ask(client).status_code == 200
+    assert engine_of(gateway) == pid

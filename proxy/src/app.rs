@@ -125,12 +125,25 @@ impl HttpServerApp for App {
         session.set_write_timeout(Some(limits.write_timeout));
         session.set_pipelining_enabled(true);
         let stay = !*shutdown.borrow() && !self.live.draining.load(Ordering::Acquire);
+        // Pingora has switched it off where the client asked for that, or where the head is ambiguous (RFC 9112 §6.1).
+        let stay = stay && session.get_keepalive().is_some();
         session.set_keepalive(stay.then(|| keepalive.idle.as_secs().max(1)));
         self.answer(&mut session, &table).await;
         drop(in_flight);
+        let patience = limits.write_timeout;
+        let body_is_left = !session.is_body_done();
+        if session.is_http2() {
+            // What has not ended properly is reset when it is dropped.
+            return None;
+        }
+        if body_is_left || session.get_keepalive().is_none() {
+            // Not `finish`: it would end an answer that broke off as if it were whole.
+            let _ = timeout(patience, session.shutdown()).await;
+            return None;
+        }
         let mut settings = HttpPersistentSettings::for_session(&session);
         settings.set_user_context(Box::new(Reused));
-        let reusable = session.finish().await.ok()??;
+        let reusable = timeout(patience, session.finish()).await.ok()?.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
     }
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::live::Live;
 use crate::resolver;
 
-/// How soon a token made by `weirgate token create` is accepted.
+/// How often to look. How soon a token made by `weirgate token create` is accepted.
 const TOKENS_EVERY: Duration = Duration::from_millis(300);
 
 /// The background tasks of one gateway.
@@ -44,6 +44,7 @@ async fn watch_tokens(live: &Live) {
     let mut seen = look();
     loop {
         sleep(TOKENS_EVERY).await;
+        live.sweep();
         let now = look();
         if now != seen {
             seen = now;

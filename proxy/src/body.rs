@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use pingora_core::Error;
+use pingora_core::ErrorType;
 use pingora_core::protocols::http::ServerSession;
 use pingora_timeout::timeout;
 use weirgate_config::snapshot::Limits;
@@ -30,24 +30,26 @@ pub struct Body<'a> {
     _room: Room<'a>,
 }
 
-/// Bytes taken from the common limit.
+/// Bytes taken from what all bodies, in both directions, may hold together.
 #[derive(Debug)]
-struct Room<'a> {
+pub struct Room<'a> {
     held: &'a AtomicU64,
     taken: u64,
     most: u64,
 }
 
-impl Room<'_> {
+impl<'a> Room<'a> {
+    /// No room yet, to be taken from `most` bytes.
+    pub fn new(live: &'a Live, most: u64) -> Self {
+        Room { held: &live.bodies, taken: 0, most }
+    }
+
     /// Makes the room at least `bytes` large.
-    fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
+    pub fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.taken);
         if self.held.fetch_add(more, Ordering::AcqRel) + more > self.most {
             self.held.fetch_sub(more, Ordering::AcqRel);
-            return Err(Refusal::new(
-                Reason::Overloaded,
-                "the gateway holds as many request bodies as it may; come back",
-            ));
+            return Err(Refusal::new(Reason::Overloaded, "the gateway holds as many bodies as it may; come back"));
         }
         self.taken += more;
         Ok(())
@@ -77,7 +79,7 @@ pub async fn read<'a>(session: &mut ServerSession, live: &'a Live, limits: &Limi
             "compressed request bodies are not read; send plain JSON",
         ));
     }
-    let mut room = Room { held: &live.bodies, taken: 0, most: limits.bodies_in_flight };
+    let mut room = Room::new(live, limits.bodies_in_flight);
     room.grow(promised.unwrap_or(0))?;
     go_on(session).await?;
     let read = read_capped(session, limits, promised, &mut room);
@@ -140,10 +142,12 @@ async fn read_capped(
 
 /// The session's own read timeout does nothing on HTTP/2.
 async fn next(session: &mut ServerSession, gap: Duration) -> Result<Option<Bytes>, Refusal> {
-    let gone = |e: Box<Error>| {
-        Refusal::new(Reason::ClientGone, format!("the request body ended early: {}", e.etype().as_str()))
-    };
-    timeout(gap, session.read_request_body()).await.map_err(|_| late())?.map_err(gone)
+    timeout(gap, session.read_request_body()).await.map_err(|_| late())?.map_err(|e| match e.etype() {
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => {
+            Refusal::new(Reason::ClientGone, format!("the request body ended early: {}", e.etype().as_str()))
+        }
+        _ => Refusal::new(Reason::InvalidJson, "the request body is not framed as HTTP demands"),
+    })
 }
 
 fn promised_length(session: &ServerSession) -> Result<Option<u64>, Refusal> {

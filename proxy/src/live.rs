@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use weirgate_config::snapshot::{PrincipalKind as PlanKind, Snapshot};
-use weirgate_control::tokens::TokenStore;
+use weirgate_control::tokens::{TokenRecord, TokenStore};
 use weirgate_policy::identity::{Credential, Directory, Principal, PrincipalKind, hash_token};
 
 use crate::error::ProxyError;
@@ -36,6 +36,10 @@ pub struct Live {
 struct Sources {
     snapshot: Arc<Snapshot>,
     tokens: TokenStore,
+    /// What the store held when it could last be read.
+    stored: Vec<TokenRecord>,
+    /// Tables that requests may still use; what they point to is kept for them.
+    retired: Vec<Arc<Table>>,
     admin_token: Option<[u8; 32]>,
 }
 
@@ -49,8 +53,10 @@ impl Live {
     ) -> Result<Self, ProxyError> {
         let shared = Registries::new(&snapshot.settings, state)?;
         let pool = snapshot.settings.upstreams.pool.saturating_mul(threads(snapshot.settings.threads));
-        let sources = Sources { snapshot, tokens, admin_token: admin_token.map(|token| hash_token(token.as_bytes())) };
-        let table = Table::compile(&sources.snapshot, sources.directory()?, &shared);
+        let admin_token = admin_token.map(|token| hash_token(token.as_bytes()));
+        let stored = tokens.list()?;
+        let sources = Sources { snapshot, tokens, stored, retired: Vec::new(), admin_token };
+        let table = Table::compile(&sources.snapshot, sources.directory(), &shared);
         shared.metrics.generation.set(generation(&table));
         resolver::resolve_new(&shared);
         Ok(Live {
@@ -75,7 +81,7 @@ impl Live {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         log::info!("configuration generation {} is live", snapshot.generation);
         sources.snapshot = snapshot;
-        self.publish(&sources);
+        self.publish(&mut sources);
         self.config_error.store(Arc::new(None));
         self.shared.metrics.config_broken.set(0);
     }
@@ -100,28 +106,38 @@ impl Live {
 
     /// Reads the tokens of `state/` again.
     pub fn reload_tokens(&self) {
-        self.publish(&self.sources.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        match sources.tokens.list() {
+            Ok(stored) => sources.stored = stored,
+            Err(e) => log::error!("{e}; the tokens known so far stay valid"),
+        }
+        self.publish(&mut sources);
     }
 
-    fn publish(&self, sources: &Sources) {
-        let directory = match sources.directory() {
-            Ok(directory) => directory,
-            Err(e) => {
-                log::error!("{e}; the tokens known so far stay valid until the next change");
-                return;
-            }
-        };
-        let table = Table::compile(&sources.snapshot, directory, &self.shared);
-        self.shared.metrics.generation.set(generation(&table));
-        self.shared.engines.keep_only(&table.engines());
-        self.shared.keep_addresses(|address| table.uses(address));
+    /// Lets go of what only ended requests used: engines are stopped, addresses forgotten.
+    pub fn sweep(&self) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.retired.is_empty() {
+            return;
+        }
+        sources.retired.retain(|table| Arc::strong_count(table) > 1);
+        let current = self.table();
+        let in_use: Vec<&Arc<Table>> = sources.retired.iter().chain([&current]).collect();
+        let engines: Vec<_> = in_use.iter().flat_map(|table| table.engines()).collect();
+        self.shared.engines.keep_only(&engines);
+        self.shared.keep_addresses(|address| in_use.iter().any(|table| table.uses(address)));
+    }
+
+    fn publish(&self, sources: &mut Sources) {
+        let table = Table::compile(&sources.snapshot, sources.directory(), &self.shared);
         resolver::resolve_new(&self.shared);
-        self.table.store(Arc::new(table));
+        self.shared.metrics.generation.set(generation(&table));
+        sources.retired.push(self.table.swap(Arc::new(table)));
     }
 }
 
 impl Sources {
-    fn directory(&self) -> Result<Directory, ProxyError> {
+    fn directory(&self) -> Directory {
         let listed = self.snapshot.tokens.iter().map(|entry| {
             let spec = &entry.principal;
             let kind = match spec.kind {
@@ -131,8 +147,7 @@ impl Sources {
             let principal = Principal { kind, name: spec.name.clone(), groups: spec.groups.clone(), admin: spec.admin };
             (entry.sha256, Credential { principal: Arc::new(principal), expires_at: entry.expires_at })
         });
-        let stored = self.tokens.list()?;
-        let made = stored.iter().filter_map(|record| {
+        let made = self.stored.iter().filter_map(|record| {
             let groups = record.groups.iter().map(|group| group.as_str().into()).collect();
             let principal = user(&record.user, groups, record.admin);
             Some((record.hash()?, Credential { principal, expires_at: record.expires_at }))
@@ -140,7 +155,7 @@ impl Sources {
         let admin = self
             .admin_token
             .map(|hash| (hash, Credential { principal: user("admin", vec![], true), expires_at: None }));
-        Ok(Directory::new(listed.chain(made).chain(admin)))
+        Directory::new(listed.chain(made).chain(admin))
     }
 }
 

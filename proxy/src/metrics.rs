@@ -9,6 +9,7 @@ use prometheus::{
 };
 use weirgate_policy::reason::Reason;
 
+use crate::engines::Engine;
 use crate::error::ProxyError;
 
 /// Seconds; an LLM's answer takes from milliseconds (errors, embeddings) to minutes.
@@ -222,8 +223,15 @@ impl Metrics {
         }
     }
 
-    /// Sets the gauges of one engine; called when metrics are read.
-    pub fn show_engine(&self, engine: &crate::engines::Engine) {
+    /// Sets the engines' gauges; called when metrics are read. Those of engines that are gone go too.
+    pub fn show_engines(&self, engines: &[Arc<Engine>]) {
+        for gauges in [&self.engine_ready, &self.engine_restarts, &self.engine_requests] {
+            gauges.reset();
+        }
+        engines.iter().for_each(|engine| self.show_engine(engine));
+    }
+
+    fn show_engine(&self, engine: &Engine) {
         use std::sync::atomic::Ordering::Relaxed;
         let label = engine.label.as_str();
         let show = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

@@ -35,9 +35,7 @@ impl Operations {
                 (if draining { 503 } else { 200 }, JSON, self.readiness(draining).to_string().into_bytes())
             }
             "/metrics" => {
-                for engine in self.live.shared.engines.all() {
-                    self.live.shared.metrics.show_engine(&engine);
-                }
+                self.live.shared.metrics.show_engines(&self.live.shared.engines.all());
                 (200, EXPOSITION, self.live.shared.metrics.text())
             }
             _ => (404, JSON, json!({"message": "there are /healthz, /readyz and /metrics"}).to_string().into_bytes()),
@@ -89,6 +87,9 @@ impl HttpServerApp for Operations {
         let mut head = ResponseHeader::build(status, Some(4)).ok()?;
         head.insert_header("content-type", content_type).ok()?;
         reply::whole(&mut session, head, Bytes::from(body)).await.ok()?;
+        if !session.is_body_done() {
+            return None;
+        }
         let settings = HttpPersistentSettings::for_session(&session);
         let reusable = session.finish().await.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(reusable, settings))

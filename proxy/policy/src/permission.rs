@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::identity::{Principal, PrincipalKind};
+use crate::identity::{ADMINS, Principal, PrincipalKind};
 
 /// What a principal may do; each level holds those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ pub enum Grants {
 impl Grants {
     /// The highest level that a principal has, if any.
     pub fn level(&self, principal: &Principal) -> Option<Level> {
-        if principal.admin {
+        if principal.in_group(ADMINS) {
             return Some(Level::Manage);
         }
         match self {
@@ -88,6 +88,8 @@ mod tests {
         let none = Grants::Listed(vec![]);
         assert_eq!(none.level(&principal(PrincipalKind::User, true)), Some(Level::Manage));
         assert_eq!(none.level(&principal(PrincipalKind::User, false)), None);
+        let member = Principal { groups: vec![ADMINS.into()], ..principal(PrincipalKind::User, false) };
+        assert_eq!(none.level(&member), Some(Level::Manage));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use weirgate_policy::reason::Reason;
 use weirgate_translate::{Ask, Fill, Model, PeekError, Task};
 
 use crate::app::refuse_early;
-use crate::body;
+use crate::body::{self, Room};
 use crate::live::{Live, unix_now};
 use crate::record::Record;
 use crate::reply::{self, Story};
@@ -44,8 +44,9 @@ pub async fn serve(
         Err(refusal) => return refuse_early(session, live, door, &refusal, request_id).await,
     };
     let record = Record::begin(entity.metrics.clone(), started);
+    let room = Room::new(live, table.settings.limits.bodies_in_flight);
     let call = Call { live, door, request_id, entity, ask };
-    call.forward(session, record).await;
+    call.forward(session, record, room).await;
 }
 
 /// What is known when the body has been read.
@@ -161,7 +162,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// Forwards and relays, and sees to it that the client hears of a failure in the right form.
-    async fn forward(&self, session: &mut ServerSession, mut record: Record) {
+    async fn forward(&self, session: &mut ServerSession, mut record: Record, room: Room<'_>) {
         let upstream = match self.entity.upstream() {
             Ok(upstream) => upstream,
             Err(refusal) => {
@@ -169,7 +170,7 @@ impl Call<'_> {
                 return self.refuse(session, &refusal, "", 0).await;
             }
         };
-        let mut relay = Relay::new(self, upstream);
+        let mut relay = Relay::new(self, upstream, room);
         let whole_call = upstream.timeouts.total;
         let outcome = match timeout(whole_call, self.attempt(session, upstream, &mut relay, &mut record)).await {
             Ok(outcome) => outcome,
@@ -198,16 +199,15 @@ impl Call<'_> {
         let body = self.ask.outgoing(Model::Name(&model));
         let passed_on = passed_on(session, self.request_id);
         let head = upstream.request_head(body.len(), &passed_on);
-        relay.attempts = 1;
-        let (answer, resent) = tokio::select! {
-            sent = self.live.wire.send(upstream, &head, &body) => sent?,
+        relay.room.grow(body.len() as u64)?;
+        let sent = tokio::select! {
+            sent = self.live.wire.send(upstream, &head, &body, &mut relay.attempts) => sent,
             gone = client_gone(session) => return Err(gone),
         };
-        if resent {
-            relay.attempts = 2;
+        if relay.attempts > 1 {
             record.resent();
         }
-        relay.run(session, answer, record).await
+        relay.run(session, sent?, record).await
     }
 
     async fn refuse(&self, session: &mut ServerSession, refusal: &Refusal, provider: &'static str, attempts: u32) {

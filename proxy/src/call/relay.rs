@@ -13,6 +13,7 @@ use weirgate_policy::reason::Reason;
 use weirgate_translate::{Failure, Usage, error, openai};
 
 use super::{Call, client_gone};
+use crate::body::Room;
 use crate::record::Record;
 use crate::reply;
 use crate::upstream::Upstream;
@@ -35,13 +36,15 @@ pub(super) struct Relay<'a> {
     upstream: &'a Upstream,
     usage: Option<Usage>,
     begun: bool,
+    /// What the bodies of this call hold beside the request's own.
+    pub room: Room<'a>,
     /// Times that the request was sent upstream.
     pub attempts: u32,
 }
 
 impl<'a> Relay<'a> {
-    pub fn new(call: &'a Call<'a>, upstream: &'a Upstream) -> Self {
-        Relay { call, upstream, usage: None, begun: false, attempts: 0 }
+    pub fn new(call: &'a Call<'a>, upstream: &'a Upstream, room: Room<'a>) -> Self {
+        Relay { call, upstream, usage: None, begun: false, room, attempts: 0 }
     }
 
     /// For upstreams that report no usage (contract §9.3).
@@ -68,7 +71,12 @@ impl<'a> Relay<'a> {
     ) -> Result<(), Refusal> {
         match answer.status {
             200..=299 => {}
-            400..=599 => return Err(self.provider_error(answer).await),
+            400..=599 => {
+                return Err(tokio::select! {
+                    refusal = self.provider_error(answer) => refusal,
+                    gone = client_gone(session) => gone,
+                });
+            }
             other => return Err(broken(format!("the upstream answered with status {other}"))),
         }
         if answer.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
@@ -79,7 +87,7 @@ impl<'a> Relay<'a> {
             return self.stream(session, answer, record).await;
         }
         let (body, complete) = tokio::select! {
-            body = answer.collect(LARGEST_ANSWER, self.upstream) => body?,
+            body = answer.collect(LARGEST_ANSWER, self.upstream, &mut self.room) => body?,
             gone = client_gone(session) => return Err(gone),
         };
         if !complete {
@@ -188,11 +196,11 @@ impl<'a> Relay<'a> {
         let _ = session.write_response_body(event.into(), true).await;
     }
 
-    async fn provider_error(&self, mut answer: Answer<'_>) -> Refusal {
+    async fn provider_error(&mut self, mut answer: Answer<'_>) -> Refusal {
         let wait = answer.header("retry-after").and_then(|text| text.trim().parse().ok());
         let wait_ms = answer.header("retry-after-ms").and_then(|text| text.trim().parse::<u32>().ok());
         let status = answer.status;
-        let body = match answer.collect(LARGEST_ERROR, self.upstream).await {
+        let body = match answer.collect(LARGEST_ERROR, self.upstream, &mut self.room).await {
             Ok((body, true)) => {
                 answer.release().await;
                 body

@@ -41,11 +41,13 @@ pub(super) async fn watch(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) 
     };
     let mut failures = 0;
     loop {
+        let life = engine.ends.load(Ordering::Acquire);
         match ask(&engine, &client).await {
-            Ok(()) => {
+            Ok(()) if engine.ends.load(Ordering::Acquire) == life => {
                 failures = 0;
                 engine.set_state(State::Ready);
             }
+            Ok(()) => {}
             Err(why) => {
                 failures += 1;
                 log::debug!("engine {}: {why}", engine.label);
@@ -63,7 +65,8 @@ pub(super) async fn watch(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) 
 }
 
 fn client(engine: &Engine) -> reqwest::Result<Client> {
-    let builder = Client::builder().timeout(PATIENCE).no_proxy();
+    // A redirect could lead to an address that upstreams may not have.
+    let builder = Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none());
     match &engine.launch {
         Some(launch) => builder.unix_socket(launch.socket.clone()).build(),
         None => builder.build(),

@@ -71,6 +71,8 @@ pub struct Engine {
     pub waiting: AtomicU64,
     /// Times that its process was started again.
     pub restarts: AtomicU64,
+    /// Counts its process' ends, so that news from an earlier life are known as such.
+    ends: AtomicU64,
     stop: watch::Sender<bool>,
 }
 
@@ -133,7 +135,7 @@ impl Engines {
         settings: &UpstreamDefaults,
         shared: &Registries,
     ) -> Result<Arc<Engine>, ProxyError> {
-        let key = format!("{} {:?} {:?}", model.id, model.serving, Timeouts::from(settings));
+        let key = format!("{} {:?} {:?}", model.id, model.serving, model.served_name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = known.get(&key) {
             return Ok(engine.clone());
@@ -167,6 +169,7 @@ impl Engines {
             running: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
+            ends: AtomicU64::new(0),
             stop: watch::Sender::new(false),
         });
         known.insert(key, engine.clone());

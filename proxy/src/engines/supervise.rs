@@ -46,6 +46,7 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
                 launch.command.display()
             ),
         }
+        engine.ends.fetch_add(1, Ordering::AcqRel);
         engine.set_state(State::Down);
         if started.elapsed() > HEALTHY {
             wait = FIRST_WAIT;

@@ -17,6 +17,7 @@ use weirgate_policy::reason::Reason;
 use weirgate_translate::Secrets;
 
 use crate::engines::Engine;
+use crate::error::ProxyError;
 use crate::registry::Registries;
 use address::Address;
 
@@ -137,7 +138,7 @@ impl Upstream {
     }
 
     fn local(model: &Arc<Model>, settings: &UpstreamDefaults, shared: &Registries) -> Result<Self, Refusal> {
-        let refuse = |e: crate::error::ProxyError| Refusal::new(Reason::Internal, e.to_string());
+        let refuse = |e: ProxyError| Refusal::new(Reason::Internal, e.to_string());
         let (Some(task), Serving::Source(_) | Serving::Engine { .. }) = (model.task, &model.serving) else {
             return Err(Refusal::new(
                 Reason::NotImplemented,
@@ -145,6 +146,11 @@ impl Upstream {
             ));
         };
         let engine = shared.engines.get_or_start(model, settings, shared).map_err(refuse)?;
+        let address = match &model.serving {
+            // The engine outlives a change of deadlines, the address has them built in.
+            Serving::Engine { url } => shared.address_of_url(url, settings).map_err(refuse)?,
+            _ => engine.address.clone(),
+        };
         let name = match (&model.served_name, &model.serving) {
             (Some(name), _) => ModelName::Fixed(name.clone()),
             (None, Serving::Source(_)) => ModelName::Fixed(model.id.name.clone()),
@@ -153,7 +159,7 @@ impl Upstream {
         let head = head(&join(&engine.base, &format!("v1/{}", task_path(task))), &[]);
         Ok(Upstream {
             provider: "weirgate-inference",
-            address: engine.address.clone(),
+            address,
             timeouts: Timeouts::from(settings),
             head,
             model: name,

@@ -14,6 +14,7 @@ use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
 use super::{Timeouts, Upstream};
+use crate::body::Room;
 
 /// Heads and bodies up to this size leave in one write; beyond it copying costs more than a second write.
 const ONE_WRITE: usize = 16 * 1024;
@@ -32,8 +33,14 @@ impl Wire {
     /// Sends head and body, and waits for the head of the answer.
     ///
     /// A pooled connection may have been closed by the upstream just now. When one was reused and no byte of an answer
-    /// came, the upstream did not work on the request, so it is sent once more on a fresh connection; `resent` says so.
-    pub async fn send(&self, upstream: &Upstream, head: &[u8], body: &Bytes) -> Result<(Answer<'_>, bool), Refusal> {
+    /// came, the upstream did not work on the request, so it is sent once more on a fresh connection. `sends` counts.
+    pub async fn send(
+        &self,
+        upstream: &Upstream,
+        head: &[u8],
+        body: &Bytes,
+        sends: &mut u32,
+    ) -> Result<Answer<'_>, Refusal> {
         let mut failure = None;
         for peer in upstream.address.peers()? {
             let (stream, reused) = match self.transport.get_stream(&*peer).await {
@@ -43,18 +50,18 @@ impl Wire {
                     continue;
                 }
             };
+            *sends += 1;
             return match self.exchange(stream, &peer, &upstream.timeouts, head, body).await {
-                Ok(answer) => Ok((answer, false)),
+                Ok(answer) => Ok(answer),
                 Err(Lost { untouched: true, .. }) if reused => {
                     let fresh = self
                         .transport
                         .new_stream(&*peer)
                         .await
                         .map_err(|e| refuse(&e, Reason::UpstreamConnect, upstream))?;
-                    match self.exchange(fresh, &peer, &upstream.timeouts, head, body).await {
-                        Ok(answer) => Ok((answer, true)),
-                        Err(lost) => Err(refuse(&lost.error, Reason::UpstreamClosed, upstream)),
-                    }
+                    *sends += 1;
+                    let again = self.exchange(fresh, &peer, &upstream.timeouts, head, body).await;
+                    again.map_err(|lost| refuse(&lost.error, Reason::UpstreamClosed, upstream))
                 }
                 Err(lost) => Err(refuse(&lost.error, Reason::UpstreamClosed, upstream)),
             };
@@ -209,8 +216,13 @@ impl Answer<'_> {
         self.session.read_body_bytes().await.map_err(|e| refuse(&e, Reason::UpstreamClosed, upstream))
     }
 
-    /// The body up to about `limit` bytes, and whether that is all of it.
-    pub async fn collect(&mut self, limit: usize, upstream: &Upstream) -> Result<(Bytes, bool), Refusal> {
+    /// The body up to about `limit` bytes, and whether that is all of it. What it takes is counted in `room`.
+    pub async fn collect(
+        &mut self,
+        limit: usize,
+        upstream: &Upstream,
+        room: &mut Room<'_>,
+    ) -> Result<(Bytes, bool), Refusal> {
         let Some(first) = self.chunk(upstream).await? else { return Ok((Bytes::new(), true)) };
         let Some(second) = self.chunk(upstream).await? else { return Ok((first, true)) };
         let mut whole = BytesMut::with_capacity(first.len() + second.len());
@@ -218,6 +230,7 @@ impl Answer<'_> {
         whole.extend_from_slice(&second);
         while whole.len() <= limit {
             let Some(more) = self.chunk(upstream).await? else { return Ok((whole.freeze(), true)) };
+            room.grow((whole.len() + more.len()) as u64)?;
             whole.extend_from_slice(&more);
         }
         Ok((whole.freeze(), false))

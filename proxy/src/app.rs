@@ -37,7 +37,8 @@ impl App {
         let keepalive = &live.table().settings.keepalive;
         let mut options = HttpServerOptions::default();
         options.h2c = h2c;
-        options.keepalive_request_limit = keepalive.max_requests;
+        // Pingora counts the requests after the first.
+        options.keepalive_request_limit = keepalive.max_requests.map(|most| most.saturating_sub(1));
         options.h2_idle_timeout = Some(keepalive.idle);
         App { live, options }
     }

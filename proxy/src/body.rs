@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use pingora_core::ErrorType;
+use pingora_core::Error;
 use pingora_core::protocols::http::ServerSession;
 use pingora_timeout::timeout;
 use weirgate_config::snapshot::Limits;
@@ -80,8 +80,7 @@ pub async fn read<'a>(session: &mut ServerSession, live: &'a Live, limits: &Limi
     let mut room = Room { held: &live.bodies, taken: 0, most: limits.bodies_in_flight };
     room.grow(promised.unwrap_or(0))?;
     go_on(session).await?;
-    session.set_read_timeout(Some(limits.body_timeout));
-    let read = read_capped(session, limits.body, promised, &mut room);
+    let read = read_capped(session, limits, promised, &mut room);
     match timeout(limits.body_timeout * MOST_GAPS, read).await {
         Ok(Ok(Some(bytes))) => Ok(Body { bytes, _room: room }),
         Ok(Ok(None)) => Err(too_large()),
@@ -111,17 +110,17 @@ pub async fn linger(session: &mut ServerSession) {
 /// `None` when the body is over the cap.
 async fn read_capped(
     session: &mut ServerSession,
-    cap: u64,
+    limits: &Limits,
     promised: Option<u64>,
     room: &mut Room<'_>,
 ) -> Result<Option<Bytes>, Refusal> {
-    let Some(first) = next(session).await? else { return Ok(Some(Bytes::new())) };
-    if first.len() as u64 > cap {
+    let Some(first) = next(session, limits.body_timeout).await? else { return Ok(Some(Bytes::new())) };
+    if first.len() as u64 > limits.body {
         return Ok(None);
     }
     room.grow(first.len() as u64)?;
     // To the very end even when all promised bytes are here: HTTP/2 may say the end in a frame of its own.
-    let mut piece = next(session).await?;
+    let mut piece = next(session, limits.body_timeout).await?;
     if piece.is_none() {
         return Ok(Some(first));
     }
@@ -129,21 +128,22 @@ async fn read_capped(
     whole.extend_from_slice(&first);
     while let Some(bytes) = piece {
         let length = (whole.len() + bytes.len()) as u64;
-        if length > cap {
+        if length > limits.body {
             return Ok(None);
         }
         room.grow(length)?;
         whole.extend_from_slice(&bytes);
-        piece = next(session).await?;
+        piece = next(session, limits.body_timeout).await?;
     }
     Ok(Some(whole.freeze()))
 }
 
-async fn next(session: &mut ServerSession) -> Result<Option<Bytes>, Refusal> {
-    session.read_request_body().await.map_err(|e| match e.etype() {
-        ErrorType::ReadTimedout => late(),
-        other => Refusal::new(Reason::ClientGone, format!("the request body ended early: {}", other.as_str())),
-    })
+/// The session's own read timeout does nothing on HTTP/2.
+async fn next(session: &mut ServerSession, gap: Duration) -> Result<Option<Bytes>, Refusal> {
+    let gone = |e: Box<Error>| {
+        Refusal::new(Reason::ClientGone, format!("the request body ended early: {}", e.etype().as_str()))
+    };
+    timeout(gap, session.read_request_body()).await.map_err(|_| late())?.map_err(gone)
 }
 
 fn promised_length(session: &ServerSession) -> Result<Option<u64>, Refusal> {

@@ -49,6 +49,11 @@ fn model(spec: &ModelSpec, at: &Pointer, folder: &Path, allow_private: bool, out
     if way != "engine" && spec.served_name.is_some() {
         out.error_on_key(&at.key("served_name"), "`served_name` works with `engine` only; remove it");
     }
+    for (key, said) in [("server", way == "server"), ("default_system_prompt", spec.default_system_prompt.is_some())] {
+        if said {
+            out.warning_on_key(&at.key(key), format!("`{key}` is accepted and does not work yet"));
+        }
+    }
     let serving = match value {
         Way::Source(source) => self::source(source, &at.key("source"), folder, out)?,
         Way::Server(server) => {

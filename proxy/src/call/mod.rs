@@ -11,7 +11,7 @@ use weirgate_config::snapshot::Task as PlanTask;
 use weirgate_policy::door::{Door, Refusal};
 use weirgate_policy::identity::{Principal, bearer};
 use weirgate_policy::reason::Reason;
-use weirgate_translate::{Ask, Fill, Model, PeekError, Secrets, Task};
+use weirgate_translate::{Ask, Fill, Model, PeekError, Task};
 
 use crate::app::refuse_early;
 use crate::body;
@@ -224,10 +224,6 @@ impl Call<'_> {
     fn fill(&self, model: &str) -> Fill {
         let prefix = if self.ask.task() == Task::Chat { "chatcmpl" } else { "cmpl" };
         Fill { id: format!("{prefix}-{}", self.request_id), created: unix_now(), model: model.to_owned() }
-    }
-
-    fn secrets(upstream: &Upstream) -> Secrets {
-        Secrets::new(upstream.secret.as_deref())
     }
 }
 

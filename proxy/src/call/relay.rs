@@ -10,7 +10,7 @@ use pingora_timeout::timeout;
 use serde_json::Value;
 use weirgate_policy::door::{ProviderError, Refusal};
 use weirgate_policy::reason::Reason;
-use weirgate_translate::{Failure, Secrets, Usage, error, openai};
+use weirgate_translate::{Failure, Usage, error, openai};
 
 use super::{Call, client_gone};
 use crate::record::Record;
@@ -33,7 +33,6 @@ const LAST_CHUNK: Duration = Duration::from_millis(20);
 pub(super) struct Relay<'a> {
     call: &'a Call<'a>,
     upstream: &'a Upstream,
-    secrets: Secrets,
     usage: Option<Usage>,
     begun: bool,
     /// Times that the request was sent upstream.
@@ -42,7 +41,7 @@ pub(super) struct Relay<'a> {
 
 impl<'a> Relay<'a> {
     pub fn new(call: &'a Call<'a>, upstream: &'a Upstream) -> Self {
-        Relay { call, upstream, secrets: Call::secrets(upstream), usage: None, begun: false, attempts: 0 }
+        Relay { call, upstream, usage: None, begun: false, attempts: 0 }
     }
 
     /// For upstreams that report no usage (contract §9.3).
@@ -88,7 +87,8 @@ impl<'a> Relay<'a> {
         }
         answer.release().await;
         let fill = self.call.fill(&self.upstream.model());
-        let whole = openai::answer(&body, self.call.ask.task(), &fill, &self.secrets).map_err(|f| self.failure(&f))?;
+        let whole =
+            openai::answer(&body, self.call.ask.task(), &fill, &self.upstream.secrets).map_err(|f| self.failure(&f))?;
         self.usage = Some(whole.usage.unwrap_or_else(|| self.estimate(whole.answer_chars)));
         let head =
             reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
@@ -104,7 +104,7 @@ impl<'a> Relay<'a> {
     ) -> Result<(), Refusal> {
         let ask = &self.call.ask;
         let fill = self.call.fill(&self.upstream.model());
-        let mut stream = openai::Stream::new(ask.task(), ask.include_usage, fill, self.secrets.clone());
+        let mut stream = openai::Stream::new(ask.task(), ask.include_usage, fill, self.upstream.secrets.clone());
         let mut held = BytesMut::new();
         let mut seen = false;
         loop {
@@ -207,8 +207,8 @@ impl<'a> Relay<'a> {
     }
 
     fn refusal_of(&self, status: u16, body: &[u8], retry_after: Option<u32>) -> Refusal {
-        let said = error::ProviderError::read(body, &self.secrets);
-        let quoted = error::masked(body, &self.secrets);
+        let said = error::ProviderError::read(body, &self.upstream.secrets);
+        let quoted = error::masked(body, &self.upstream.secrets);
         Refusal::of_provider(self.upstream.provider, provider_error(status, said, quoted, retry_after))
     }
 

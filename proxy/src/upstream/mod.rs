@@ -14,6 +14,7 @@ use weirgate_config::snapshot::{
 };
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
+use weirgate_translate::Secrets;
 
 use crate::engines::Engine;
 use crate::registry::Registries;
@@ -75,7 +76,7 @@ pub struct Upstream {
     /// The model's name there.
     model: ModelName,
     /// The credential as sent, to be masked in quoted errors.
-    pub secret: Option<Box<str>>,
+    pub secrets: Secrets,
     /// The engine whose health decides whether it gets traffic.
     pub engine: Option<Arc<Engine>>,
 }
@@ -129,10 +130,10 @@ impl Upstream {
         let address =
             shared.address_of_url(&url, settings).map_err(|e| Refusal::new(Reason::Internal, e.to_string()))?;
         let timeouts = Timeouts::from(settings);
-        let secret = headers.first().map(|(_, value)| value.trim_start_matches("Bearer ").into());
+        let secrets = Secrets::new(headers.first().map(|(_, value)| value.trim_start_matches("Bearer ")));
         let head = head(&url, &headers);
         let model = ModelName::Fixed(model.name.clone());
-        Ok(Upstream { provider, address, timeouts, head, model, secret, engine: None })
+        Ok(Upstream { provider, address, timeouts, head, model, secrets, engine: None })
     }
 
     fn local(model: &Arc<Model>, settings: &UpstreamDefaults, shared: &Registries) -> Result<Self, Refusal> {
@@ -156,7 +157,7 @@ impl Upstream {
             timeouts: Timeouts::from(settings),
             head,
             model: name,
-            secret: None,
+            secrets: Secrets::default(),
             engine: Some(engine),
         })
     }

@@ -32,7 +32,7 @@ fn the_head_holds_what_was_prepared_and_what_is_passed_on() {
         timeouts: Timeouts::default(),
         head: prepared,
         model: ModelName::Fixed("m".into()),
-        secret: None,
+        secrets: Secrets::default(),
         engine: None,
     };
     let text = String::from_utf8(upstream.request_head(12, &[("x-request-id", b"r1")])).unwrap();

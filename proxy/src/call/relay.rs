@@ -114,27 +114,21 @@ impl<'a> Relay<'a> {
             };
             let (events, lost) = self.gather(&mut answer, &mut stream, piece);
             self.usage = Some(stream.usage().unwrap_or_else(|| self.estimate(stream.answer_chars())));
-            let failed = stream.outcome().and_then(Result::err).map(|failure| self.failure(failure));
-            if let Some(refusal) = failed.or(lost) {
-                if self.begun {
-                    session.write_response_body(events, false).await.map_err(left)?;
-                }
-                return Err(refusal);
-            }
+            let failed = stream.outcome().and_then(Result::err).map(|failure| self.failure(failure)).or(lost);
             if stream.first_content_seen() && !seen {
                 seen = true;
                 record.first_token();
             }
             let ended = stream.outcome().is_some();
-            if self.begun {
-                session.write_response_body(events, false).await.map_err(left)?;
-            } else if seen || ended || held.len() + events.len() > MOST_HELD {
-                // The commit point: until here a failure could still be told by a status.
-                self.begin(session).await?;
+            // The commit point: until content has come, a failure can still be told by a status.
+            if self.begun || seen || (ended && failed.is_none()) || held.len() + events.len() > MOST_HELD {
                 let first = if held.is_empty() { events } else { [held.split().freeze(), events].concat().into() };
-                session.write_response_body(first, false).await.map_err(left)?;
+                self.send(session, first).await?;
             } else {
                 held.extend_from_slice(&events);
+            }
+            if let Some(refusal) = failed {
+                return Err(refusal);
             }
             if ended {
                 session.write_response_body(Bytes::new(), true).await.map_err(left)?;
@@ -172,15 +166,19 @@ impl<'a> Relay<'a> {
         (events, lost)
     }
 
-    async fn begin(&mut self, session: &mut ServerSession) -> Result<(), Refusal> {
-        let story = self.call.story(self.attempts);
-        let mut head = reply::head(200, "text/event-stream", "provider", &story).map_err(internal)?;
-        head.insert_header("cache-control", "no-cache").map_err(internal)?;
-        if session.req_header().version == Version::HTTP_11 {
-            head.insert_header("transfer-encoding", "chunked").map_err(internal)?;
+    /// Sends events, behind the head if they are the first.
+    async fn send(&mut self, session: &mut ServerSession, events: Bytes) -> Result<(), Refusal> {
+        if !self.begun {
+            let story = self.call.story(self.attempts);
+            let mut head = reply::head(200, "text/event-stream", "provider", &story).map_err(internal)?;
+            head.insert_header("cache-control", "no-cache").map_err(internal)?;
+            if session.req_header().version == Version::HTTP_11 {
+                head.insert_header("transfer-encoding", "chunked").map_err(internal)?;
+            }
+            self.begun = true;
+            session.write_response_header(Box::new(head)).await.map_err(left)?;
         }
-        self.begun = true;
-        session.write_response_header(Box::new(head)).await.map_err(left)
+        session.write_response_body(events, false).await.map_err(left)
     }
 
     /// Ends a stream that has begun: the error as its last event, no `[DONE]`, and the connection is closed.

@@ -18,7 +18,7 @@ GREEDY = {"model": engine.CHAT_ENDPOINT, "messages": MESSAGES, "temperature": 0,
 
 @pytest.fixture(scope="module")
 def gateway(folders):
-    gateway = Gateway(folders(), [engine.chat_endpoint(), engine.embedding_endpoint()], engine.catalog())
+    gateway = Gateway(folders(), [engine.chat_endpoint(), engine.embedding_endpoint(), engine.text_endpoint()], engine.catalog())
     try:
         yield gateway.start().wait_ready(60)
     finally:
@@ -140,6 +140,33 @@ def test_completions_on_a_chat_model(gateway, v1):
         v1.completions.create(model=engine.CHAT_ENDPOINT, prompt="The capital of France is", max_tokens=4)
 
 
+def test_completions(client):
+    asked = {"model": engine.TEXT_ENDPOINT, "max_tokens": 4, "temperature": 0}
+    one = client.completions.create(**asked, prompt="The capital of France is")
+    assert one.object == "text_completion" and one.choices[0].text.startswith(" Paris") and one.usage.completion_tokens == 4
+    several = client.completions.create(**asked, prompt=["The capital of France is", "2+2="])
+    assert [choice.index for choice in several.choices] == [0, 1] and several.choices[0].text == one.choices[0].text
+    chunks = list(client.completions.create(**asked, prompt="The capital of France is", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == one.choices[0].text
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("wrong", [{"prompt": ""}, {"prompt": [999_999]}, {"suffix": "x"}, {"prompt": {}}])
+def test_wrong_completions(gateway, door, wrong):
+    """What it cannot do is refused, and the text names the parameter."""
+    with gateway.client() as client:
+        answer = client.post(f"{door}/completions", json={"model": engine.TEXT_ENDPOINT, "prompt": "x", "max_tokens": 2, **wrong})
+        message = shapes.assert_error(answer, door, 400)
+    assert "suffix" not in wrong or "suffix" in message
+
+
+@pytest.mark.parametrize("wanted", [{"tools": [{"type": "function", "function": {"name": "f"}}]}, {"response_format": {"type": "json_object"}}])
+def test_what_the_engine_cannot_do_is_refused(gateway, door, wanted):
+    with gateway.client() as client:
+        answer = client.post(f"{door}/chat/completions", json={**GREEDY, **wanted})
+        assert next(iter(wanted)) in shapes.assert_error(answer, door, 400)
+
+
 def test_context_that_does_not_fit(client, door):
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(**{**GREEDY, "messages": [{"role": "user", "content": "word " * 20_000}]})
@@ -225,5 +252,5 @@ def test_wrong_embedding_requests(gateway, door, wrong):
         shapes.assert_error(answer, door, 400)
 
 
-def test_models_lists_both(client):
-    assert {engine.CHAT_ENDPOINT, engine.EMBED_ENDPOINT} == {model.id for model in client.models.list()}
+def test_models_lists_all(client):
+    assert {engine.CHAT_ENDPOINT, engine.EMBED_ENDPOINT, engine.TEXT_ENDPOINT} == {model.id for model in client.models.list()}

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from . import documents, places
 
-CHAT_ENDPOINT, EMBED_ENDPOINT = "smol", "minilm"
+CHAT_ENDPOINT, EMBED_ENDPOINT, TEXT_ENDPOINT = "smol", "minilm", "smol-text"
 
 
 def catalog():
     return [{"name": "system.ai.smollm2_135m_instruct", "version": "1", "task": documents.CHAT, "source": str(places.chat_model())},
             {"name": "system.ai.all_minilm_l6_v2", "version": "1", "task": documents.EMBEDDINGS,
-             "source": str(places.embedding_model())}]
+             "source": str(places.embedding_model())},
+            {"name": "system.ai.smollm2_135m_text", "version": "1", "task": documents.COMPLETIONS, "source": str(places.chat_model())}]
 
 
 def entity(name, model):
@@ -20,6 +21,10 @@ def entity(name, model):
 
 def chat_endpoint():
     return documents.endpoint(CHAT_ENDPOINT, entity("smollm2", "system.ai.smollm2_135m_instruct"))
+
+
+def text_endpoint():
+    return documents.endpoint(TEXT_ENDPOINT, entity("text", "system.ai.smollm2_135m_text"))
 
 
 def embedding_endpoint():

@@ -2,6 +2,7 @@
 import asyncio
 import socket
 import ssl
+import time
 
 import httpx
 import pytest
@@ -27,14 +28,17 @@ def authority():
     return trustme.CA()
 
 
+def write_certificate(authority, folder):
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    (folder / "chain.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+
+
 @pytest.fixture(scope="module")
 def gateway(replay, folders, authority):
     """Plain text on its usual port, TLS on `tls_port`."""
     folder, tls_port = folders(), free_port()
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
-    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
-    (folder / "chain.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
-    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    write_certificate(authority, folder)
     base = f"{replay.url}/r/openai"
     gateway = Gateway(folder, [documents.endpoint("chat", documents.openai("a", f"{base}/chat_2/v1")),
                                documents.endpoint("stream", documents.openai("a", f"{base}/{STREAM}/v1")),
@@ -43,7 +47,7 @@ def gateway(replay, folders, authority):
                                           "tls": {"cert": str(folder / "chain.pem"), "key": str(folder / "key.pem")}})
     gateway.settings["limits"] = {"body": "1MiB"}
     gateway.write("weirgate.yaml", gateway.settings)
-    gateway.tls_port = tls_port
+    gateway.tls_port, gateway.tls_folder = tls_port, folder
     with gateway:
         yield gateway
 
@@ -144,6 +148,26 @@ def test_alpn(gateway, authority, offered, chosen):
         with context.wrap_socket(plain, server_hostname="localhost") as secure:
             assert secure.selected_alpn_protocol() == chosen
             assert secure.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def serial(gateway, authority):
+    with socket.create_connection(("127.0.0.1", gateway.tls_port), 5) as plain:
+        with trusting(authority).wrap_socket(plain, server_hostname="localhost") as secure:
+            return secure.getpeercert()["serialNumber"]
+
+
+def test_a_new_certificate_is_used_without_a_restart(gateway, authority):
+    old = serial(gateway, authority)
+    with httpx.Client(base_url=f"https://localhost:{gateway.tls_port}", verify=trusting(authority),
+                      headers={"authorization": f"Bearer {documents.ALICE}"}) as client:
+        assert client.get("/v1/models").status_code == 200
+        write_certificate(authority, gateway.tls_folder)
+        end = time.monotonic() + 10
+        while serial(gateway, authority) == old:
+            assert time.monotonic() < end, "the old certificate is still served"
+            time.sleep(0.1)
+        # The connection made under the old one lives on.
+        assert client.get("/v1/models").status_code == 200
 
 
 def test_old_tls_is_refused(gateway, authority):

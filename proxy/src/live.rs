@@ -79,9 +79,9 @@ impl Live {
     /// Serves a new snapshot from now on.
     pub fn accept(&self, snapshot: Arc<Snapshot>) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        log::info!("configuration generation {} is live", snapshot.generation);
         sources.snapshot = snapshot;
         self.publish(&mut sources);
+        log::info!("configuration generation {} is live", sources.snapshot.generation);
         self.config_error.store(Arc::new(None));
         self.shared.metrics.config_broken.set(0);
     }

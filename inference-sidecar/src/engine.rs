@@ -16,6 +16,7 @@ use crate::text::{ChatTemplate, Codec};
 mod choice;
 mod embedder;
 mod generator;
+mod text_work;
 
 pub use choice::{ChoiceStream, Delta, DeltaToken};
 pub use embedder::EmbedderEngine;
@@ -58,7 +59,7 @@ impl Engine {
                     .map(|source| ChatTemplate::new(path, source, model.bos_token, model.eos_token))
                     .transpose()?;
                 let limits = Limits::of(generator.as_ref());
-                let codec = Codec::new(model.tokenizer, template, model.add_bos, limits.context);
+                let codec = Codec::new(model.tokenizer, template, model.add_bos, limits.vocab, limits.context);
                 let (queue, arrivals) = Queue::new(config.queue);
                 let sizes =
                     SchedulerConfig { max_batch_tokens: config.max_batch_tokens, max_running: config.max_running };
@@ -91,14 +92,6 @@ fn spawn(name: &str, work: impl FnOnce() -> Result<(), EngineError> + Send + 'st
     Ok(ended)
 }
 
-/// Work on text off the request threads: one request may bring megabytes of it.
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
-) -> Result<T, EngineError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| EngineError::Internal(format!("work on the text failed: {error}")))?
-}
-
 fn outside_vocabulary(param: &'static str, token: u32, vocab: usize) -> EngineError {
     let message = format!("token {token} is outside the vocabulary of {vocab}");
     EngineError::Request { param: Some(param), message }
@@ -112,6 +105,7 @@ fn stopped() -> EngineError {
 struct Queue<J> {
     jobs: SyncSender<J>,
     places: Arc<Semaphore>,
+    total: usize,
 }
 
 impl<J> Queue<J> {
@@ -119,11 +113,15 @@ impl<J> Queue<J> {
     fn new(places: usize) -> (Self, Receiver<J>) {
         // Every job holds at least one place, so the channel is never full.
         let (jobs, arrivals) = sync_channel(places);
-        (Queue { jobs, places: Arc::new(Semaphore::new(places)) }, arrivals)
+        (Queue { jobs, places: Arc::new(Semaphore::new(places)), total: places }, arrivals)
     }
 
     /// `wanted` places at once, or none.
     fn places(&self, wanted: usize) -> Result<OwnedSemaphorePermit, EngineError> {
+        if wanted > self.total {
+            let message = format!("the request has {wanted} choices; this engine takes {} (see --queue)", self.total);
+            return Err(EngineError::Request { param: Some("n"), message });
+        }
         let count = u32::try_from(wanted).unwrap_or(u32::MAX);
         self.places.clone().try_acquire_many_owned(count).map_err(|_| {
             let free = self.places.available_permits();

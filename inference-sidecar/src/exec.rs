@@ -65,6 +65,9 @@ pub trait Embedder: Send {
     /// Length of one embedding.
     fn dimensions(&self) -> usize;
 
+    /// Entries in the vocabulary.
+    fn vocab(&self) -> usize;
+
     /// Longest input in tokens, special tokens included.
     fn max_tokens(&self) -> usize;
 

@@ -1,5 +1,6 @@
 //! The pool of KV blocks, as the scheduler sees it: numbers, handed out on demand and taken back.
 
+use crate::error::EngineError;
 use crate::exec::{BLOCK_TOKENS, BlockId};
 
 /// Which blocks of the generator's pool are free.
@@ -24,7 +25,7 @@ impl BlockPool {
 
     /// Blocks in use.
     pub fn used(&self) -> usize {
-        self.total - self.free.len()
+        self.total.saturating_sub(self.free.len())
     }
 
     /// Blocks that nobody holds.
@@ -51,6 +52,31 @@ impl BlockPool {
     /// Takes back every block of `table`.
     pub fn release(&mut self, table: &mut Vec<BlockId>) {
         self.free.append(table);
-        debug_assert!(self.free.len() <= self.total, "a block was given back twice");
+    }
+
+    /// An error if more came back than was handed out: going on could give one block to two sequences.
+    pub fn check(&self) -> Result<(), EngineError> {
+        if self.free.len() > self.total {
+            let message = format!("{} of {} KV blocks are free: one was given back twice", self.free.len(), self.total);
+            return Err(EngineError::Internal(message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_given_back_twice_is_noticed() {
+        let mut pool = BlockPool::new(2);
+        let mut table = Vec::new();
+        pool.grow(&mut table, 1);
+        let mut copy = table.clone();
+        pool.release(&mut table);
+        assert!(pool.check().is_ok());
+        pool.release(&mut copy);
+        assert!(pool.check().is_err());
     }
 }

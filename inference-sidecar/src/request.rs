@@ -2,6 +2,9 @@
 
 pub mod wire;
 
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
 use crate::error::EngineError;
 use crate::sample::SamplingParams;
 use wire::{Content, EmbeddingBody, GenerationBody, LogprobsField, Message, OneOrMany, PromptField};
@@ -10,6 +13,8 @@ use wire::{Content, EmbeddingBody, GenerationBody, LogprobsField, Message, OneOr
 pub const MAX_CHOICES: usize = 128;
 /// Inputs of one embedding request.
 pub const MAX_INPUTS: usize = 2048;
+/// As OpenAI's.
+const MAX_BIASES: usize = 300;
 const MAX_STOPS: usize = 16;
 const MAX_STOP_BYTES: usize = 1024;
 const MAX_LOGPROBS: usize = 20;
@@ -29,7 +34,7 @@ pub struct Generation {
     /// Model that the client named.
     pub model: String,
     /// How to choose tokens.
-    pub sampling: SamplingParams,
+    pub sampling: Arc<SamplingParams>,
     /// Longest answer in tokens; `None` = as far as the context goes.
     pub max_tokens: Option<usize>,
     /// Strings that end the answer.
@@ -149,6 +154,9 @@ impl TryFrom<EmbeddingBody> for EmbeddingRequest {
         if body.stream == Some(true) {
             return Err(refused("stream", "embeddings are not streamed"));
         }
+        if body.truncate_prompt_tokens.is_some() {
+            return Err(refused("truncate_prompt_tokens", "truncate_prompt_tokens is not supported by this engine"));
+        }
         let inputs = prompts("input", body.input, MAX_INPUTS)?;
         Ok(EmbeddingRequest { model: body.model, inputs, base64, dimensions: body.dimensions })
     }
@@ -226,7 +234,8 @@ fn generation(
         logprobs,
     };
     let ignore_eos = body.ignore_eos.unwrap_or(false);
-    Ok(Generation { model: body.model, sampling, max_tokens, stop: stops(body.stop)?, ignore_eos, n, stream })
+    let (sampling, stop) = (Arc::new(sampling), stops(body.stop)?);
+    Ok(Generation { model: body.model, sampling, max_tokens, stop, ignore_eos, n, stream })
 }
 
 fn within(param: &'static str, value: Option<f32>, default: f32, least: f32, most: f32) -> Result<f32, EngineError> {
@@ -245,9 +254,19 @@ fn top_k(value: Option<i64>) -> Result<usize, EngineError> {
     }
 }
 
-fn logit_bias(field: std::collections::BTreeMap<String, f32>) -> Result<Vec<(u32, f32)>, EngineError> {
+fn logit_bias(field: BTreeMap<String, f32>) -> Result<Vec<(u32, f32)>, EngineError> {
+    if field.len() > MAX_BIASES {
+        return Err(refused(
+            "logit_bias",
+            format!("logit_bias holds {} tokens; {MAX_BIASES} is the most", field.len()),
+        ));
+    }
+    let mut seen = HashSet::new();
     let entry = |(key, bias): (String, f32)| {
         let token = key.parse().map_err(|_| refused("logit_bias", format!("{key:?} is not a token id")))?;
+        if !seen.insert(token) {
+            return Err(refused("logit_bias", format!("logit_bias names token {token} twice")));
+        }
         Ok((token, within("logit_bias", Some(bias), 0.0, -100.0, 100.0)?))
     };
     field.into_iter().map(entry).collect()
@@ -269,8 +288,9 @@ fn stops(field: Option<OneOrMany>) -> Result<Vec<String>, EngineError> {
 }
 
 fn refuse_what_is_not_done(body: &GenerationBody) -> Result<(), EngineError> {
-    let no_tools = |value: &serde_json::Value| value == "none" || value.as_array().is_some_and(Vec::is_empty);
-    let asked: [(&'static str, bool); 16] = [
+    let not_empty = |value: &serde_json::Value| !value.as_array().is_some_and(Vec::is_empty);
+    let no_tools = |value: &serde_json::Value| value == "none" || !not_empty(value);
+    let asked: [(&'static str, bool); 25] = [
         ("tools", body.tools.as_ref().is_some_and(|v| !no_tools(v))),
         ("tool_choice", body.tool_choice.as_ref().is_some_and(|v| v != "none" && v != "auto")),
         ("functions", body.functions.as_ref().is_some_and(|v| !no_tools(v))),
@@ -287,6 +307,15 @@ fn refuse_what_is_not_done(body: &GenerationBody) -> Result<(), EngineError> {
         ("guided_grammar", body.guided_grammar.is_some()),
         ("guided_regex", body.guided_regex.is_some()),
         ("guided_choice", body.guided_choice.is_some()),
+        ("stop_token_ids", body.stop_token_ids.as_ref().is_some_and(not_empty)),
+        ("min_tokens", body.min_tokens.is_some_and(|least| least > 0)),
+        ("allowed_token_ids", body.allowed_token_ids.is_some()),
+        ("bad_words", body.bad_words.as_ref().is_some_and(not_empty)),
+        ("include_stop_str_in_output", body.include_stop_str_in_output == Some(true)),
+        ("add_generation_prompt", body.add_generation_prompt == Some(false)),
+        ("skip_special_tokens", body.skip_special_tokens == Some(false)),
+        ("use_raw_prompt", body.use_raw_prompt == Some(true)),
+        ("truncate_prompt_tokens", body.truncate_prompt_tokens.is_some()),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((param, _)) => Err(refused(param, format!("{param} is not supported by this engine"))),

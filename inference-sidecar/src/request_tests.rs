@@ -31,7 +31,7 @@ fn param<T: std::fmt::Debug>(result: Result<T, EngineError>) -> Option<&'static 
 #[test]
 fn defaults_are_openais() {
     let request = chat(json!({})).expect("valid").generation;
-    assert_eq!(request.sampling, SamplingParams::default());
+    assert_eq!(*request.sampling, SamplingParams::default());
     assert_eq!((request.n, request.max_tokens, request.stream, request.ignore_eos), (1, None, None, false));
 }
 
@@ -43,6 +43,8 @@ fn everything_that_is_asked_for_arrives() {
         "repetition_penalty": 1.1, "logit_bias": {"5": -100, "6": 3}, "logprobs": true, "top_logprobs": 4,
         "stream": true, "stream_options": {"include_usage": true}, "user": "u", "unheard_of": {},
         "response_format": {"type": "text"}, "tool_choice": "none", "tools": [],
+        "stop_token_ids": [], "min_tokens": 0, "allowed_token_ids": null, "bad_words": [], "add_generation_prompt": true,
+        "include_stop_str_in_output": false, "skip_special_tokens": true, "use_raw_prompt": false,
     }));
     let request = request.expect("valid").generation;
     let expected = SamplingParams {
@@ -57,7 +59,7 @@ fn everything_that_is_asked_for_arrives() {
         seed: Some(u64::MAX),
         logprobs: Some(4),
     };
-    assert_eq!(request.sampling, expected);
+    assert_eq!(*request.sampling, expected);
     assert_eq!((request.n, request.max_tokens), (3, Some(7)));
     assert_eq!(request.stop, ["a", "b"]);
     assert_eq!(request.stream, Some(Streaming { include_usage: true }));
@@ -78,6 +80,8 @@ fn what_is_wrong_or_not_done_is_refused_by_name() {
         (json!({"repetition_penalty": 0}), "repetition_penalty"),
         (json!({"logit_bias": {"x": 1}}), "logit_bias"),
         (json!({"logit_bias": {"1": 101}}), "logit_bias"),
+        (json!({"logit_bias": {"7": 1, "07": 2}}), "logit_bias"),
+        (json!({"logit_bias": (0..301).map(|id| (id.to_string(), 1)).collect::<BTreeMap<_, _>>()}), "logit_bias"),
         (json!({"max_tokens": 0}), "max_tokens"),
         (json!({"n": 0}), "n"),
         (json!({"n": 129}), "n"),
@@ -91,6 +95,15 @@ fn what_is_wrong_or_not_done_is_refused_by_name() {
         (json!({"tool_choice": "required"}), "tool_choice"),
         (json!({"response_format": {"type": "json_object"}}), "response_format"),
         (json!({"guided_grammar": "g"}), "guided_grammar"),
+        (json!({"stop_token_ids": [2]}), "stop_token_ids"),
+        (json!({"min_tokens": 1}), "min_tokens"),
+        (json!({"allowed_token_ids": [2]}), "allowed_token_ids"),
+        (json!({"bad_words": ["x"]}), "bad_words"),
+        (json!({"include_stop_str_in_output": true}), "include_stop_str_in_output"),
+        (json!({"add_generation_prompt": false}), "add_generation_prompt"),
+        (json!({"skip_special_tokens": false}), "skip_special_tokens"),
+        (json!({"use_raw_prompt": true}), "use_raw_prompt"),
+        (json!({"truncate_prompt_tokens": 5}), "truncate_prompt_tokens"),
     ];
     for (fields, name) in cases {
         assert_eq!(param(chat(fields.clone())), Some(name), "{fields}");

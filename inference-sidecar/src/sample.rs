@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -88,7 +89,7 @@ pub struct Logprobs {
 /// One sequence's way of choosing.
 #[derive(Debug)]
 pub struct Sampler {
-    params: SamplingParams,
+    params: Arc<SamplingParams>,
     rng: StdRng,
     /// Times each token was generated; kept only where a penalty needs it.
     generated: HashMap<u32, u32>,
@@ -103,7 +104,7 @@ pub struct Scratch {
 
 impl Sampler {
     /// A sampler for a sequence that begins with `prompt`.
-    pub fn new(params: SamplingParams, seed: u64, prompt: &[u32]) -> Self {
+    pub fn new(params: Arc<SamplingParams>, seed: u64, prompt: &[u32]) -> Self {
         let prompt = if params.repetition_penalty != 1.0 { prompt.iter().copied().collect() } else { HashSet::new() };
         Sampler { params, rng: StdRng::seed_from_u64(seed), generated: HashMap::new(), prompt }
     }

@@ -7,13 +7,15 @@ fn greedy() -> SamplingParams {
 }
 
 fn choose(params: &SamplingParams, logits: &[f32]) -> u32 {
-    Sampler::new(params.clone(), 1, &[]).sample(&mut logits.to_vec(), &mut Scratch::default()).0
+    Sampler::new(params.clone().into(), 1, &[]).sample(&mut logits.to_vec(), &mut Scratch::default()).0
 }
 
 /// Tokens that 400 differently seeded samplers choose.
 fn support(params: &SamplingParams, logits: &[f32]) -> std::collections::BTreeSet<u32> {
     let mut scratch = Scratch::default();
-    (0..400).map(|seed| Sampler::new(params.clone(), seed, &[]).sample(&mut logits.to_vec(), &mut scratch).0).collect()
+    (0..400)
+        .map(|seed| Sampler::new(params.clone().into(), seed, &[]).sample(&mut logits.to_vec(), &mut scratch).0)
+        .collect()
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn filters_leave_what_they_should() {
 
 #[test]
 fn draws_follow_the_probabilities() {
-    let mut sampler = Sampler::new(SamplingParams::default(), 7, &[]);
+    let mut sampler = Sampler::new(Arc::default(), 7, &[]);
     let mut scratch = Scratch::default();
     let logits = [0.7f32.ln(), 0.3f32.ln()];
     let ones = (0..20_000).filter(|_| sampler.sample(&mut logits.to_vec(), &mut scratch).0 == 1).count();
@@ -71,7 +73,7 @@ fn penalties_and_bias_change_the_choice() {
     let again = |change: fn(&mut SamplingParams)| {
         let mut params = greedy();
         change(&mut params);
-        let mut sampler = Sampler::new(params, 1, &[2]);
+        let mut sampler = Sampler::new(params.into(), 1, &[2]);
         let mut scratch = Scratch::default();
         (0..3).map(|_| sampler.sample(&mut [1.0, 0.9, 0.95], &mut scratch).0).collect::<Vec<_>>()
     };
@@ -87,7 +89,7 @@ fn logprobs_are_the_models_own() {
     let mut params = SamplingParams { logprobs: Some(2), ..greedy() };
     params.logit_bias = vec![(3, 100.0)];
     let logits = [0.5f32.ln(), 0.25f32.ln(), 0.125f32.ln(), 0.125f32.ln()];
-    let (token, logprobs) = Sampler::new(params, 1, &[]).sample(&mut logits.to_vec(), &mut Scratch::default());
+    let (token, logprobs) = Sampler::new(params.into(), 1, &[]).sample(&mut logits.to_vec(), &mut Scratch::default());
     let logprobs = logprobs.expect("asked for");
     assert_eq!(token, 3);
     assert!((logprobs.chosen - 0.125f32.ln()).abs() < 1e-6);
@@ -111,7 +113,7 @@ proptest! {
         temperature in 0f32..2.0, top_p in 0f32..=1.0, top_k in 0usize..300, min_p in 0f32..=1.0, seed: u64,
     ) {
         let params = SamplingParams { temperature, top_p, top_k, min_p, logprobs: Some(3), ..SamplingParams::default() };
-        let (token, logprobs) = Sampler::new(params, seed, &[]).sample(&mut logits.clone(), &mut Scratch::default());
+        let (token, logprobs) = Sampler::new(params.into(), seed, &[]).sample(&mut logits.clone(), &mut Scratch::default());
         prop_assert!((token as usize) < logits.len());
         prop_assert_eq!(logprobs.expect("asked for").top.len(), logits.len().min(3));
     }

@@ -46,7 +46,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), EngineError> {
     let mut stop = stop_requests(options.exit_with_parent)?;
     let app = Arc::new(App::new(options.name.clone())?);
     let socket = Socket::open(&options.listen).await?;
-    let address = socket.address();
+    let (address, file) = (socket.address(), socket.file());
     let (close, closing) = watch::channel(());
     let server = tokio::spawn(socket.serve(http::router(app.clone()), closing));
 
@@ -54,9 +54,11 @@ pub async fn serve(options: ServeOptions) -> Result<(), EngineError> {
         _ = stop.changed() => Ok(()),
         outcome = load_and_run(&options, &app, &address, started) => outcome,
     };
+    if let Some(file) = file {
+        file.remove();
+    }
     drop(close);
     let closed = drain(server).await;
-    options.listen.clean_up();
     outcome.and(closed)
 }
 

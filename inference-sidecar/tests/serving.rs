@@ -10,7 +10,7 @@ mod common;
 
 use std::sync::{Arc, LazyLock};
 
-use common::server::{LARGE, Server, Sizes};
+use common::server::{LARGE, Server, Sizes, client};
 use common::{MINILM, SMOLLM2};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -175,12 +175,14 @@ async fn what_cannot_be_done_is_refused_with_a_reason() {
         (COMPLETIONS, json!({"prompt": "x", "logit_bias": {"49152": 1}}), 400, "logit_bias", "49152"),
         (COMPLETIONS, json!({"prompt": [49152]}), 400, "prompt", "49152"),
         (COMPLETIONS, json!({"prompt": ""}), 400, "prompt", "no tokens"),
+        (COMPLETIONS, json!({"prompt": "x ".repeat(5 << 20), "echo": true, "n": 60}), 400, "prompt", "bytes"),
+        (COMPLETIONS, json!({"prompt": "x", "n": 65}), 400, "n", "takes 64"),
         (EMBEDDINGS, json!({"input": "x"}), 400, "model", "/v1/completions"),
     ];
     for (path, body, wanted, param, says) in cases {
         let (status, answer) = TEXT.post(path, body.clone()).await;
         let error = &answer["error"];
-        assert_eq!((status, error["param"].as_str()), (wanted, Some(param)), "{body} {answer}");
+        assert_eq!((status, error["param"].as_str()), (wanted, Some(param)), "{param} {answer}");
         assert!(error["message"].as_str().unwrap().contains(says), "{answer}");
         assert_eq!(error["type"], "invalid_request_error");
     }
@@ -195,8 +197,7 @@ async fn what_cannot_be_done_is_refused_with_a_reason() {
 #[tokio::test]
 async fn a_body_must_be_json_and_not_too_large() {
     let send = async |body: String| {
-        let client = reqwest::Client::new();
-        let response = client.post(format!("{}{CHAT}", TEXT.url)).body(body).send().await.unwrap();
+        let response = client().post(format!("{}{CHAT}", TEXT.url)).body(body).send().await.unwrap();
         (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };
     for body in ["", "{", "[]", "{\"model\": \"m\"} x", "\u{0}"] {
@@ -204,9 +205,9 @@ async fn a_body_must_be_json_and_not_too_large() {
         assert_eq!(status, 400, "{body:?}");
         assert!(answer["error"]["message"].is_string());
     }
-    let (status, answer) = send(" ".repeat((16 << 20) + 1)).await;
+    let (status, answer) = send(" ".repeat((32 << 20) + 1)).await;
     assert_eq!(status, 413);
-    assert!(answer["error"]["message"].as_str().unwrap().contains("16777216"));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("33554432"));
     assert_eq!(TEXT.get("/v1/nothing").await.0, 404);
     assert_eq!(TEXT.get(CHAT).await.0, 405);
 }
@@ -360,6 +361,7 @@ async fn embeddings_come_as_floats_or_base64() {
 async fn embeddings_that_cannot_be_made_are_refused() {
     let cases = [
         (EMBEDDINGS, json!({"input": "word ".repeat(600)}), "input", "602"),
+        (EMBEDDINGS, json!({"input": "x".repeat(100_000)}), "input", "100000 bytes"),
         (EMBEDDINGS, json!({"input": [[1, 999_999]]}), "input", "999999"),
         (EMBEDDINGS, json!({"input": "x", "dimensions": 5}), "dimensions", "384"),
         (EMBEDDINGS, json!({"input": {}}), "input", "expected a string"),

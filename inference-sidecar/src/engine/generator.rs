@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ChoiceStream, Queue, off_thread, outside_vocabulary};
+use super::text_work::TextWork;
+use super::{ChoiceStream, Queue, outside_vocabulary};
 use crate::error::EngineError;
 use crate::exec::{BLOCK_TOKENS, Generator};
 use crate::metrics::Metrics;
@@ -29,9 +30,14 @@ impl Limits {
         Limits { context: shape.max_context, vocab: shape.vocab, pool }
     }
 
+    /// Longest sequence in tokens that this engine can run.
+    pub fn longest(&self) -> usize {
+        self.context.min(self.pool)
+    }
+
     /// Longest answer for a prompt of this length; what was asked for, or all that fits.
     fn answer(&self, prompt: usize, asked: Option<usize>) -> Result<usize, EngineError> {
-        let most = self.context.min(self.pool);
+        let most = self.longest();
         // Clients know a context that is too short by vLLM's and OpenAI's words.
         let what = if self.pool < self.context {
             format!("this engine's KV cache holds {most} tokens (see --kv-bytes)")
@@ -61,6 +67,7 @@ pub struct GeneratorEngine {
     /// What one sequence may be.
     pub limits: Limits,
     queue: Queue<Sequence>,
+    text_work: TextWork,
     stop_tokens: Arc<[u32]>,
     metrics: Arc<Metrics>,
 }
@@ -73,19 +80,26 @@ impl GeneratorEngine {
         stop_tokens: Vec<u32>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        GeneratorEngine { codec: Arc::new(codec), limits, queue, stop_tokens: stop_tokens.into(), metrics }
+        let text_work = TextWork::new(queue.total);
+        GeneratorEngine { codec: Arc::new(codec), limits, queue, text_work, stop_tokens: stop_tokens.into(), metrics }
     }
 
     /// Tokens of a chat.
     pub async fn chat(&self, messages: Vec<Message>) -> Result<Vec<u32>, EngineError> {
         let codec = self.codec.clone();
-        off_thread(move || codec.chat(&messages)).await
+        self.text_work.run(move || codec.chat(&messages)).await
     }
 
     /// Tokens of plain prompts.
-    pub async fn prompts(&self, prompts: Vec<Prompt>) -> Result<Vec<Vec<u32>>, EngineError> {
+    pub async fn prompts(&self, prompts: Arc<[Prompt]>) -> Result<Vec<Vec<u32>>, EngineError> {
         let codec = self.codec.clone();
-        off_thread(move || prompts.into_iter().map(|prompt| codec.prompt(prompt)).collect()).await
+        self.text_work.run(move || prompts.iter().map(|prompt| codec.prompt(prompt)).collect()).await
+    }
+
+    /// Texts of plain prompts.
+    pub async fn echoes(&self, prompts: Arc<[Prompt]>) -> Result<Vec<Arc<str>>, EngineError> {
+        let codec = self.codec.clone();
+        self.text_work.run(move || Ok(prompts.iter().map(|prompt| codec.echo(prompt)).collect())).await
     }
 
     /// Hands in `n` sequences for each prompt, all or none. The streams are in order of prompt, then choice.

@@ -19,9 +19,10 @@ use crate::text::TokenTable;
 pub async fn create(State(app): State<Arc<App>>, Body(body): Body<GenerationBody>) -> Result<Response, ApiError> {
     let engine = app.generator(&body.model)?;
     let request = ChatRequest::try_from(body)?;
-    let prompt = engine.chat(request.messages).await?;
+    let prompts = [engine.chat(request.messages).await?];
+    let choices = engine.submit(&prompts, &request.generation)?;
     let shape = Chat { table: engine.codec.table().clone(), logprobs: request.generation.sampling.logprobs.is_some() };
-    generate::answer(engine, &[prompt], request.generation, shape).await
+    generate::answer(choices, &prompts, request.generation, shape).await
 }
 
 struct Chat {

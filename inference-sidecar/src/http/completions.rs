@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::App;
 use super::error::{ApiError, Body};
 use super::generate::{self, Shape, Whole, finite, token_text};
-use crate::engine::{Delta, DeltaToken, GeneratorEngine};
+use crate::engine::{Delta, DeltaToken};
 use crate::request::wire::GenerationBody;
 use crate::request::{CompletionRequest, Prompt};
 use crate::sched::FinishReason;
@@ -20,16 +20,28 @@ use crate::text::TokenTable;
 pub async fn create(State(app): State<Arc<App>>, Body(body): Body<GenerationBody>) -> Result<Response, ApiError> {
     let engine = app.generator(&body.model)?;
     let request = CompletionRequest::try_from(body)?;
-    let shape = Completion::new(engine, &request);
-    let prompts = engine.prompts(request.prompts).await?;
-    generate::answer(engine, &prompts, request.generation, shape).await
+    let given: Arc<[Prompt]> = request.prompts.into();
+    let prompts = engine.prompts(given.clone()).await?;
+    let choices = engine.submit(&prompts, &request.generation)?;
+    // Only now is it known that the prompts are short enough to be repeated.
+    let echoes = if request.echo { engine.echoes(given).await? } else { Vec::new() };
+    let shape = Completion {
+        table: engine.codec.table().clone(),
+        logprobs: request.generation.sampling.logprobs.is_some(),
+        echoes,
+        n: request.generation.n,
+        offsets: vec![0; choices.len()],
+    };
+    generate::answer(choices, &prompts, request.generation, shape).await
 }
 
 struct Completion {
     table: Arc<TokenTable>,
     logprobs: bool,
-    /// Text before each choice's answer.
-    echoes: Vec<String>,
+    /// Text before the answers of each prompt; none if it is not asked for.
+    echoes: Vec<Arc<str>>,
+    /// Choices of each prompt; at least 1.
+    n: usize,
     /// Characters of each choice's tokens so far.
     offsets: Vec<usize>,
 }
@@ -52,24 +64,8 @@ struct Logprobs {
 }
 
 impl Completion {
-    fn new(engine: &GeneratorEngine, request: &CompletionRequest) -> Self {
-        let n = request.generation.n;
-        let echo = |prompt: &Prompt| match prompt {
-            _ if !request.echo => String::new(),
-            Prompt::Text(text) => text.clone(),
-            Prompt::Tokens(tokens) => engine.codec.decode(tokens),
-        };
-        let echoes: Vec<_> = request.prompts.iter().flat_map(|prompt| std::iter::repeat_n(echo(prompt), n)).collect();
-        Completion {
-            table: engine.codec.table().clone(),
-            logprobs: request.generation.sampling.logprobs.is_some(),
-            offsets: vec![0; echoes.len()],
-            echoes,
-        }
-    }
-
-    fn echo(&self, index: usize) -> String {
-        self.echoes.get(index).cloned().unwrap_or_default()
+    fn echo(&self, index: usize) -> &str {
+        self.echoes.get(index / self.n).map_or("", |echo| echo)
     }
 
     /// `offset`: where the first token begins; moved past the last.
@@ -100,12 +96,12 @@ impl Shape for Completion {
     type ChunkChoice = Choice;
 
     fn whole(&self, index: usize, whole: Whole) -> Choice {
-        let text = self.echo(index) + &whole.text;
+        let text = self.echo(index).to_owned() + &whole.text;
         Choice { index, text, logprobs: self.logprobs(whole.tokens, &mut 0), finish_reason: whole.finish }
     }
 
     fn opening(&self, index: usize) -> Option<Choice> {
-        let text = self.echo(index);
+        let text = self.echo(index).to_owned();
         (!text.is_empty()).then_some(Choice { index, text, logprobs: None, finish_reason: None })
     }
 

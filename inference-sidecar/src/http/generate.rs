@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::ApiError;
 use super::usage::Usage;
 use super::{new_id, sse, unix_now};
-use crate::engine::{ChoiceStream, Delta, DeltaToken, GeneratorEngine};
+use crate::engine::{ChoiceStream, Delta, DeltaToken};
 use crate::error::EngineError;
 use crate::request::Generation;
 use crate::sched::FinishReason;
@@ -80,14 +80,13 @@ pub struct Identity {
     pub prompt_tokens: usize,
 }
 
-/// Runs `prompts` and answers in `shape`.
+/// Answers in `shape` with the choices that run for `prompts`.
 pub async fn answer<S: Shape>(
-    engine: &GeneratorEngine,
+    choices: Vec<ChoiceStream>,
     prompts: &[Vec<u32>],
     request: Generation,
     shape: S,
 ) -> Result<Response, ApiError> {
-    let choices = engine.submit(prompts, &request)?;
     let identity = Identity {
         id: new_id(S::ID_PREFIX),
         created: unix_now(),

@@ -21,8 +21,8 @@ use crate::error::EngineError;
 use crate::metrics::Metrics;
 use error::ApiError;
 
-/// Largest body in bytes, as the gateway's.
-const BODY_LIMIT: usize = 16 << 20;
+/// Largest body in bytes; the gateway's default.
+const BODY_LIMIT: usize = 32 << 20;
 
 /// What all requests share.
 pub struct App {

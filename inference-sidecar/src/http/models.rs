@@ -30,7 +30,7 @@ struct List {
 impl Model {
     fn of(app: &App) -> Self {
         let max_model_len = app.engine.get().map(|engine| match engine {
-            Engine::Generator(generator) => generator.limits.context,
+            Engine::Generator(generator) => generator.limits.longest(),
             Engine::Embedder(embedder) => embedder.max_tokens,
         });
         Model { id: app.name.clone(), object: "model", created: app.created, owned_by: "weirgate", max_model_len }

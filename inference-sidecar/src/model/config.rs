@@ -80,7 +80,8 @@ pub fn decoder_from_gguf(meta: &Metadata, weights: &Weights) -> Result<DecoderCo
     };
     let base = meta.float(&format!("{arch}.rope.freq_base"))?.unwrap_or(10_000.0);
     let turned = optional("rope.dimension_count")?.unwrap_or(size);
-    let mut frequencies = frequencies(base, turned);
+    let heads = Heads { query, kv, size, window: optional("attention.sliding_window")?.filter(|&w| w > 0) };
+    let mut frequencies = frequencies(base, turned, &heads).map_err(|what| meta.wrong(what))?;
     match meta.text(&format!("{arch}.rope.scaling.type"))? {
         None | Some("none") => {}
         Some("linear") => {
@@ -106,7 +107,7 @@ pub fn decoder_from_gguf(meta: &Metadata, weights: &Weights) -> Result<DecoderCo
         hidden,
         inner: number("feed_forward_length")?,
         vocab,
-        heads: Heads { query, kv, size, window: optional("attention.sliding_window")?.filter(|&w| w > 0) },
+        heads,
         eps: meta.need(&eps_key, meta.float(&eps_key))?,
         rope: Rope { frequencies, pairs: RopePairs::Neighbours },
         max_context: number("context_length")?,
@@ -116,9 +117,14 @@ pub fn decoder_from_gguf(meta: &Metadata, weights: &Weights) -> Result<DecoderCo
     .map_err(|what| meta.wrong(what))
 }
 
-/// The frequencies of rotary embedding, rounded as the reference implementation rounds them.
-pub fn frequencies(base: f32, turned: usize) -> Vec<f32> {
-    (0..turned / 2).map(|pair| 1.0 / base.powf((2 * pair) as f32 / turned as f32)).collect()
+/// The frequencies of rotary embedding over the first `turned` values of a head, rounded as the reference
+/// implementation rounds them.
+pub fn frequencies(base: f32, turned: usize, heads: &Heads) -> Result<Vec<f32>, String> {
+    heads.check()?;
+    if turned > heads.size {
+        return Err(format!("rope turns {turned} of a head's {} values", heads.size));
+    }
+    Ok((0..turned / 2).map(|pair| 1.0 / base.powf((2 * pair) as f32 / turned as f32)).collect())
 }
 
 impl Heads {
@@ -130,7 +136,9 @@ impl Heads {
         if size == 0 || size % 16 != 0 {
             return Err(format!("heads of {size} values are not supported; multiples of 16 are"));
         }
-        Ok(())
+        check_sizes(&[query, size])?;
+        // The key heads are no more than the query heads.
+        check_sizes(&[query * size])
     }
 }
 
@@ -138,9 +146,6 @@ impl DecoderConfig {
     /// Refuses what no model can be.
     pub fn checked(self) -> Result<Self, String> {
         self.heads.check()?;
-        if self.rope.frequencies.len() * 2 > self.heads.size {
-            return Err(format!("rope turns more than a head's {} values", self.heads.size));
-        }
         check_sizes(&[self.layers, self.hidden, self.inner, self.vocab, self.max_context])?;
         Ok(self)
     }
@@ -163,5 +168,19 @@ fn check_sizes(sizes: &[usize]) -> Result<(), String> {
     match sizes.iter().find(|&&size| size == 0 || size > 1 << 28) {
         Some(size) => Err(format!("a size of {size} in the config cannot be right")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_no_model_has_are_refused_before_they_are_used() {
+        let heads = |query, kv, size| Heads { query, kv, size, window: None };
+        assert_eq!(frequencies(1e4, 16, &heads(4, 2, 16)).expect("a head").len(), 8);
+        assert!(frequencies(1e4, usize::MAX, &heads(4, 2, 16)).is_err());
+        assert!(frequencies(1e4, 16, &heads(4, 2, 1 << 40)).is_err());
+        assert!(frequencies(1e4, 16, &heads(1 << 20, 1, 1 << 20)).is_err());
     }
 }

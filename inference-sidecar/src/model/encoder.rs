@@ -141,6 +141,10 @@ impl<B: Backend> Embedder for Encoder<B> {
         self.config.hidden
     }
 
+    fn vocab(&self) -> usize {
+        self.config.vocab
+    }
+
     fn max_tokens(&self) -> usize {
         self.config.max_tokens
     }

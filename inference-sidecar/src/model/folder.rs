@@ -112,7 +112,8 @@ impl Llama {
         let query = self.num_attention_heads;
         let size = self.head_dim.unwrap_or_else(|| self.hidden_size.checked_div(query).unwrap_or(0));
         let inside = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
-        let mut frequencies = frequencies(self.rope_theta.or(inside).unwrap_or(10_000.0), size);
+        let heads = Heads { query, kv: self.num_key_value_heads.unwrap_or(query), size, window: None };
+        let mut frequencies = frequencies(self.rope_theta.or(inside).unwrap_or(10_000.0), size, &heads)?;
         if let Some(rope) = self.rope_parameters {
             frequencies.iter_mut().for_each(|f| *f = rope.scaling.apply(*f));
         }
@@ -121,7 +122,7 @@ impl Llama {
             hidden: self.hidden_size,
             inner: self.intermediate_size,
             vocab: self.vocab_size,
-            heads: Heads { query, kv: self.num_key_value_heads.unwrap_or(query), size, window: None },
+            heads,
             eps: self.rms_norm_eps,
             rope: Rope { frequencies, pairs: RopePairs::Halves },
             max_context: self.max_position_embeddings,

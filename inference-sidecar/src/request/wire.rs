@@ -48,6 +48,15 @@ pub struct GenerationBody {
     pub guided_regex: Option<Value>,
     pub guided_choice: Option<Value>,
     pub guided_grammar: Option<Value>,
+    pub stop_token_ids: Option<Value>,
+    pub min_tokens: Option<usize>,
+    pub allowed_token_ids: Option<Value>,
+    pub bad_words: Option<Value>,
+    pub include_stop_str_in_output: Option<bool>,
+    pub add_generation_prompt: Option<bool>,
+    pub skip_special_tokens: Option<bool>,
+    pub use_raw_prompt: Option<bool>,
+    pub truncate_prompt_tokens: Option<Value>,
 }
 
 /// Body of `/v1/embeddings`.
@@ -59,6 +68,7 @@ pub struct EmbeddingBody {
     pub encoding_format: Option<String>,
     pub dimensions: Option<usize>,
     pub stream: Option<bool>,
+    pub truncate_prompt_tokens: Option<Value>,
 }
 
 /// One message of a chat. What is left out stays undefined in the template.

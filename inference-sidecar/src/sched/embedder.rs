@@ -27,8 +27,8 @@ struct Open {
     taken: usize,
 }
 
-/// Runs until every sender of jobs is gone. A batch holds up to `max_batch_tokens` tokens, or one longer input; what a
-/// long job does not get into one batch goes on in the next, and later jobs fill the rest.
+/// Runs until every sender of jobs is gone. A batch holds up to `max_batch_tokens` tokens, or one longer input. The open
+/// jobs take turns, input by input, so a long one holds up nobody.
 pub fn run_embedder(
     embedder: &mut dyn Embedder,
     jobs: &Receiver<EmbedJob>,
@@ -45,40 +45,64 @@ pub fn run_embedder(
         }
         open.extend(jobs.try_iter().map(begin));
         open.retain(|job| !job.job.reply.is_closed());
-        let batch = take_batch(&mut open, max_batch_tokens);
-        if batch.is_empty() {
+        let Batch { inputs, owners } = take_batch(&mut open, max_batch_tokens);
+        if inputs.is_empty() {
             continue;
         }
-        let embeddings = embedder.embed(&batch)?;
-        if embeddings.len() != batch.len() {
-            let (got, wanted) = (embeddings.len(), batch.len());
+        let embeddings = embedder.embed(&inputs)?;
+        if embeddings.len() != inputs.len() {
+            let (got, wanted) = (embeddings.len(), inputs.len());
             return Err(EngineError::Internal(format!("the model returned {got} embeddings for {wanted} inputs")));
         }
-        let mut embeddings = embeddings.into_iter();
-        for job in &mut open {
-            let wanted = job.taken - job.done.len();
-            job.done.extend(embeddings.by_ref().take(wanted));
+        for (owner, embedding) in owners.into_iter().zip(embeddings) {
+            if let Some(job) = open.get_mut(owner) {
+                job.done.push(embedding);
+            }
         }
-        while open.front().is_some_and(|job| job.done.len() == job.job.inputs.len()) {
-            if let Some(job) = open.pop_front() {
+        for _ in 0..open.len() {
+            match open.pop_front() {
                 // A client who has left needs no answer.
-                let _ = job.job.reply.send(job.done);
+                Some(job) if job.done.len() == job.job.inputs.len() => drop(job.job.reply.send(job.done)),
+                Some(job) => open.push_back(job),
+                None => {}
             }
         }
     }
 }
 
-fn take_batch(open: &mut VecDeque<Open>, max_batch_tokens: usize) -> Vec<Vec<u32>> {
-    let (mut batch, mut tokens) = (Vec::new(), 0);
-    for job in open {
-        for input in job.job.inputs.iter_mut().skip(job.taken) {
-            if !batch.is_empty() && tokens + input.len() > max_batch_tokens {
-                return batch;
+/// Inputs that run together, and which of the open jobs each belongs to.
+#[derive(Default)]
+struct Batch {
+    inputs: Vec<Vec<u32>>,
+    owners: Vec<usize>,
+}
+
+/// Takes one input of each job in turn. Whose turn it is next stands first in `open` afterwards, before the batch's
+/// owners are numbered.
+fn take_batch(open: &mut VecDeque<Open>, max_batch_tokens: usize) -> Batch {
+    let (mut batch, mut tokens, mut turn, mut exhausted) = (Batch::default(), 0, 0, 0);
+    let jobs = open.len();
+    while exhausted < jobs {
+        let owner = turn % jobs;
+        let Some(job) = open.get_mut(owner) else { break };
+        if let Some(input) = job.job.inputs.get_mut(job.taken) {
+            if !batch.inputs.is_empty() && tokens + input.len() > max_batch_tokens {
+                break;
             }
             tokens += input.len();
-            batch.push(std::mem::take(input));
+            batch.inputs.push(std::mem::take(input));
+            batch.owners.push(owner);
             job.taken += 1;
+            exhausted = 0;
+        } else {
+            exhausted += 1;
         }
+        turn += 1;
+    }
+    if jobs > 0 {
+        let first = turn % jobs;
+        open.rotate_left(first);
+        batch.owners.iter_mut().for_each(|owner| *owner = (*owner + jobs - first) % jobs);
     }
     batch
 }

@@ -16,6 +16,10 @@ impl Embedder for Sum {
         1
     }
 
+    fn vocab(&self) -> usize {
+        2
+    }
+
     fn max_tokens(&self) -> usize {
         100
     }
@@ -61,7 +65,7 @@ fn jobs_share_batches_and_get_their_own_back() {
 #[test]
 fn a_long_job_is_cut_and_what_fits_no_batch_goes_alone() {
     let (answers, batches) = run(&[&[4, 4, 4], &[50, 1]], None, 8);
-    assert_eq!(batches, [2, 1, 1, 1]);
+    assert_eq!(batches, [1, 1, 2, 1]);
     assert_eq!(answers[0], Some(vec![vec![4.0]; 3]));
     assert_eq!(answers[1], Some(vec![vec![50.0], vec![1.0]]));
 }
@@ -71,4 +75,38 @@ fn who_has_left_costs_nothing() {
     let (answers, batches) = run(&[&[4], &[4, 4]], Some(0), 100);
     assert_eq!(batches, [2]);
     assert_eq!(answers, [None, Some(vec![vec![4.0]; 2])]);
+}
+
+#[test]
+fn a_short_job_does_not_wait_for_a_long_one() {
+    let place = || Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+    let (sender, receiver) = channel();
+    let (reply, _long) = oneshot::channel();
+    sender.send(EmbedJob { inputs: vec![vec![1; 4]; 50], reply, place: place() }).expect("sent");
+    let (reply, mut short) = oneshot::channel();
+    sender.send(EmbedJob { inputs: vec![vec![1; 4]], reply, place: place() }).expect("sent");
+    /// Fails with the third batch.
+    struct TwoBatches(Sum);
+    impl Embedder for TwoBatches {
+        fn dimensions(&self) -> usize {
+            self.0.dimensions()
+        }
+
+        fn vocab(&self) -> usize {
+            self.0.vocab()
+        }
+
+        fn max_tokens(&self) -> usize {
+            self.0.max_tokens()
+        }
+
+        fn embed(&mut self, inputs: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+            if self.0.batches.len() == 2 {
+                return Err(EngineError::Internal("enough".into()));
+            }
+            self.0.embed(inputs)
+        }
+    }
+    assert!(run_embedder(&mut TwoBatches(Sum::default()), &receiver, 4).is_err());
+    assert_eq!(short.try_recv().expect("answered"), [[4.0]]);
 }

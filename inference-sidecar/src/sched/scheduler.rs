@@ -80,6 +80,7 @@ impl Scheduler {
     fn turn(&mut self) -> Result<(), EngineError> {
         self.drop_abandoned();
         self.plan();
+        self.pool.check()?;
         // Before the step as well: whoever has seen a token finds its sequence in the gauges.
         self.report();
         self.step()?;

@@ -22,7 +22,7 @@ fn request(prompt: usize, max_tokens: usize, seed: u64) -> SequenceRequest {
         max_tokens,
         stop_tokens: Arc::new([3]),
         // Every other one greedy.
-        sampling: SamplingParams { temperature: (seed % 2) as f32, ..SamplingParams::default() },
+        sampling: Arc::new(SamplingParams { temperature: (seed % 2) as f32, ..SamplingParams::default() }),
         seed,
     }
 }

@@ -19,7 +19,7 @@ pub struct SequenceRequest {
     /// Tokens that end the answer.
     pub stop_tokens: Arc<[u32]>,
     /// How to choose tokens.
-    pub sampling: SamplingParams,
+    pub sampling: Arc<SamplingParams>,
     /// Seed of this sequence's random numbers.
     pub seed: u64,
 }

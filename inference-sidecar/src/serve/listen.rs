@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::fs::Permissions;
-use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use axum::Router;
@@ -46,20 +46,38 @@ impl fmt::Display for Listen {
     }
 }
 
-impl Listen {
-    /// Removes what listening left in the file system.
-    pub fn clean_up(&self) {
-        if let Listen::Unix(path) = self {
+/// The file of a Unix socket that this process has bound.
+#[derive(Debug, Clone)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: PathBuf) -> io::Result<Self> {
+        let identity = identity(&path)?;
+        Ok(SocketFile { path, identity })
+    }
+
+    /// Removes it, unless another process has put its own there. To be called while the socket still listens: nobody
+    /// takes the file for a stale one until then.
+    pub fn remove(&self) {
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
             // Someone may have been quicker.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 /// An open socket.
 pub enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
 }
 
 impl Socket {
@@ -76,7 +94,15 @@ impl Socket {
     pub fn address(&self) -> String {
         match self {
             Socket::Tcp(listener) => listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
-            Socket::Unix(_, path) => format!("unix:{}", path.display()),
+            Socket::Unix(_, file) => format!("unix:{}", file.path.display()),
+        }
+    }
+
+    /// What listening has put into the file system.
+    pub fn file(&self) -> Option<SocketFile> {
+        match self {
+            Socket::Tcp(_) => None,
+            Socket::Unix(_, file) => Some(file.clone()),
         }
     }
 
@@ -98,14 +124,16 @@ impl Socket {
 
 fn open_unix(path: PathBuf) -> io::Result<Socket> {
     if std::fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_socket()) {
-        if UnixStream::connect(&path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"));
+        match UnixStream::connect(&path).map_err(|error| (error.kind(), error)) {
+            Ok(_) => return Err(io::Error::new(ErrorKind::AddrInUse, "another process answers on it")),
+            Err((ErrorKind::ConnectionRefused, _)) => std::fs::remove_file(&path)?,
+            Err((ErrorKind::NotFound, _)) => {}
+            Err((_, error)) => return Err(error),
         }
-        std::fs::remove_file(&path)?;
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    Ok(Socket::Unix(listener, path))
+    Ok(Socket::Unix(listener, SocketFile::of(path)?))
 }
 
 #[cfg(test)]
@@ -120,6 +148,20 @@ mod tests {
         for text in ["", "8000", "unix:"] {
             assert!(text.parse::<Listen>().is_err(), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_successors_socket_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listen = Listen::Unix(folder.path().join("engine.sock"));
+        let old = Socket::open(&listen).await.expect("open");
+        let old_file = old.file().expect("a file");
+        std::fs::rename(folder.path().join("engine.sock"), folder.path().join("moved")).expect("renamed");
+        let new_file = Socket::open(&listen).await.expect("open again").file().expect("a file");
+        old_file.remove();
+        assert!(new_file.path.exists());
+        new_file.remove();
+        assert!(!new_file.path.exists());
     }
 
     #[tokio::test]

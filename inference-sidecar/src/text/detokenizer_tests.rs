@@ -4,7 +4,7 @@ use super::*;
 use crate::text::testing::byte_level_tokenizer;
 
 fn pieces(tokens: &[u32]) -> Vec<String> {
-    let mut detokenizer = Detokenizer::new(Arc::new(TokenTable::new(&byte_level_tokenizer())));
+    let mut detokenizer = Detokenizer::new(Arc::new(TokenTable::new(&byte_level_tokenizer(), usize::MAX)));
     let mut pieces: Vec<String> = tokens.iter().map(|&token| detokenizer.push(token)).collect();
     pieces.push(detokenizer.finish());
     pieces

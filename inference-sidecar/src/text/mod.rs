@@ -30,9 +30,16 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// `add_bos`: a plain prompt begins with the BOS token, which the tokenizer's post-processor adds.
-    pub fn new(tokenizer: Tokenizer, template: Option<ChatTemplate>, add_bos: bool, max_context: usize) -> Self {
-        let table = Arc::new(TokenTable::new(&tokenizer));
+    /// `add_bos`: a plain prompt begins with the BOS token, which the tokenizer's post-processor adds. `vocab`: the
+    /// model's own vocabulary.
+    pub fn new(
+        tokenizer: Tokenizer,
+        template: Option<ChatTemplate>,
+        add_bos: bool,
+        vocab: usize,
+        max_context: usize,
+    ) -> Self {
+        let table = Arc::new(TokenTable::new(&tokenizer, vocab));
         Codec { tokenizer, table, template, add_bos, max_context }
     }
 
@@ -52,15 +59,23 @@ impl Codec {
     }
 
     /// Tokens of a plain prompt.
-    pub fn prompt(&self, prompt: Prompt) -> Result<Vec<u32>, EngineError> {
+    pub fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         match prompt {
-            Prompt::Text(text) => self.encode("prompt", &text, self.add_bos),
-            Prompt::Tokens(tokens) => Ok(tokens),
+            Prompt::Text(text) => self.encode("prompt", text, self.add_bos),
+            Prompt::Tokens(tokens) => Ok(tokens.clone()),
+        }
+    }
+
+    /// Text of a plain prompt.
+    pub fn echo(&self, prompt: &Prompt) -> Arc<str> {
+        match prompt {
+            Prompt::Text(text) => text.as_str().into(),
+            Prompt::Tokens(tokens) => self.decode(tokens).into(),
         }
     }
 
     /// Text of these tokens, without the special ones.
-    pub fn decode(&self, tokens: &[u32]) -> String {
+    fn decode(&self, tokens: &[u32]) -> String {
         let mut detokenizer = Detokenizer::new(self.table.clone());
         let mut text: String = tokens.iter().map(|&token| detokenizer.push(token)).collect();
         text.push_str(&detokenizer.finish());

@@ -16,12 +16,13 @@ pub struct TokenTable {
 }
 
 impl TokenTable {
-    /// Reads the whole vocabulary of `tokenizer`, which is of the byte-level BPE or the SentencePiece kind.
-    pub fn new(tokenizer: &Tokenizer) -> Self {
+    /// Reads the vocabulary of `tokenizer`, which is of the byte-level BPE or the SentencePiece kind, as far as the model's
+    /// own `vocab` entries go: the ids in a tokenizer's file are not to be trusted with an allocation.
+    pub fn new(tokenizer: &Tokenizer, vocab: usize) -> Self {
         let byte_level = tokenizer.get_decoder().is_some_and(is_byte_level);
         let added = tokenizer.get_added_tokens_decoder();
         let vocabulary = tokenizer.get_vocab(true);
-        let size = vocabulary.values().max().map_or(0, |&last| last as usize + 1);
+        let size = vocabulary.values().max().map_or(0, |&last| last as usize + 1).min(vocab);
         let mut texts = vec![String::new(); size];
         for (text, id) in vocabulary {
             if let Some(slot) = texts.get_mut(id as usize) {

@@ -28,6 +28,13 @@ pub struct Sizes {
 /// Room for SmolLM2's whole context of 8192 tokens.
 pub const LARGE: Sizes = Sizes { kv_bytes: 384 << 20, max_running: 32, max_batch_tokens: 256, queue: 64 };
 
+/// A client. In a build of the whole workspace reqwest has TLS, and then wants a provider even for plain HTTP.
+pub fn client() -> reqwest::Client {
+    // Another test may have been quicker.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// Status and body of an answer.
 pub type Answer = (u16, Value);
 
@@ -66,7 +73,7 @@ impl Server {
         if let Some(fields) = body.as_object_mut() {
             fields.entry("model").or_insert(json!("m"));
         }
-        reqwest::Client::new().post(format!("{}{path}", self.url)).json(&body)
+        client().post(format!("{}{path}", self.url)).json(&body)
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -82,7 +89,7 @@ impl Server {
     }
 
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let response = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
+        let response = client().get(format!("{}{path}", self.url)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 

@@ -194,14 +194,14 @@ Weirgate is ready.
 With curl:
 
 curl -N http://{listen}/v1/chat/completions -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
--d '{{"model":"smollm2","stream":true,"messages":[{{"role":"user","content":"Why is the sky blue?"}}]}}'
+-d '{{"model":"smollm2","stream":true,"max_tokens":200,"messages":[{{"role":"user","content":"Why is the sky blue?"}}]}}'
 
 With the OpenAI SDK (pip install openai):
 
 from openai import OpenAI
 client = OpenAI(base_url="http://{listen}/v1", api_key="{token}")
 messages = [{{"role": "user", "content": "Why is the sky blue?"}}]
-for chunk in client.chat.completions.create(model="smollm2", messages=messages, stream=True):
+for chunk in client.chat.completions.create(model="smollm2", messages=messages, max_tokens=200, stream=True):
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)
 print(len(client.embeddings.create(model="minilm", input="a blue sky").data[0].embedding))

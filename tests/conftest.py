@@ -35,6 +35,14 @@ def gateways(folders):
         gateway.stop()
 
 
+@pytest.fixture(scope="module")
+def replay():
+    """The server of recorded provider traffic, which notes what each module's tests sent."""
+    server = upstream.replay_server()
+    yield server
+    server.shutdown()
+
+
 @pytest.fixture(scope="session")
 def hello():
     """An upstream that answers every chat request with the same completion."""

@@ -6,18 +6,11 @@ import httpx
 import openai
 import pytest
 
-from support import documents, shapes, upstream
+from support import documents, shapes
 from support.gateway import Gateway
 
 pytestmark = pytest.mark.timeout(45)
 STREAM = "openai/chat_stream_length_cache_usage_system"
-
-
-@pytest.fixture(scope="module")
-def replay():
-    server = upstream.replay_server()
-    yield server
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from support import documents, shapes, upstream, wire
+from support import documents, shapes, wire
 from support.gateway import Gateway
 from support.places import replay_module, shared
 
@@ -30,13 +30,6 @@ def name_of(key):
 def model_of(key):
     """The model's name for the provider: the recorded one, or one of ours where the recording has none."""
     return RECORDINGS[key]["request"]["body"].get("model") or "recorded-model"
-
-
-@pytest.fixture(scope="module")
-def replay():
-    server = upstream.replay_server()
-    yield server
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,12 @@ import httpx
 import pytest
 import trustme
 
-from support import documents, shapes, upstream, wire
+from support import documents, shapes, wire
 from support.gateway import Gateway, free_port
 
 pytestmark = pytest.mark.timeout(45)
 BODY = documents.chat_body("chat")
 STREAM = "chat_stream_length_cache_usage_system"
-
-
-@pytest.fixture(scope="module")
-def replay():
-    server = upstream.replay_server()
-    yield server
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ mod dependencies;
 pub mod diagnostic;
 pub mod document;
 mod inputs;
+pub mod keeper;
 mod load;
+pub mod rest;
 pub mod schema;
 pub mod secret;
 pub mod snapshot;
@@ -20,6 +22,7 @@ mod watch;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};
+pub use keeper::{Edit, EditError, Keeper, News};
 pub use load::{load, load_documents};
 pub use secret::{NoSecrets, Secret, SecretSource, SecretText};
 pub use snapshot::*;

@@ -98,6 +98,8 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
                 endpoints,
                 models,
                 tokens,
+                principals: Vec::new(),
+                issuers: Vec::new(),
                 warnings,
                 digest,
                 documents: inputs.texts(),

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use crate::document::{BedrockProvider, PermissionLevel, Task};
@@ -20,6 +22,10 @@ pub struct Snapshot {
     pub models: BTreeMap<ModelId, Arc<Model>>,
     /// Accepted bearer tokens.
     pub tokens: Vec<TokenEntry>,
+    /// Principals whose groups the configuration decides, whatever their tokens say.
+    pub principals: Vec<PrincipalSpec>,
+    /// Whose JWTs are accepted.
+    pub issuers: Vec<JwtIssuer>,
     /// What is allowed and should still be looked at.
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 over every input: document names and bytes, referenced files, certificates.
@@ -34,7 +40,7 @@ pub struct Settings {
     /// Public listeners, in file order.
     pub listeners: Vec<Listener>,
     /// Private listener for metrics and health, if any.
-    pub operations: Option<SocketAddr>,
+    pub operations: Option<Operations>,
     /// Data-plane workers; 0 = one per core.
     pub threads: usize,
     /// Caps on bodies and time.
@@ -47,6 +53,15 @@ pub struct Settings {
     pub grace: Duration,
     /// The local inference engine's process.
     pub engine: EngineSettings,
+}
+
+/// The private listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operations {
+    /// Address to bind.
+    pub address: SocketAddr,
+    /// Whether the control API answers there too.
+    pub control_api: bool,
 }
 
 /// A public listener.
@@ -121,6 +136,8 @@ pub struct EngineSettings {
     pub command: Option<PathBuf>,
     /// Compute threads; `None` = the engine decides.
     pub threads: Option<usize>,
+    /// How long the models of a new config may take to get ready before the update has failed.
+    pub deploy_timeout: Duration,
 }
 
 /// A bearer token that the configuration knows by its hash.
@@ -145,6 +162,44 @@ pub struct PrincipalSpec {
     pub groups: Vec<Arc<str>>,
     /// Member of `admins`.
     pub admin: bool,
+}
+
+/// An issuer of JWT bearer tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtIssuer {
+    /// The `iss` claim, to the letter.
+    pub issuer: String,
+    /// Accepted `aud` values; at least one.
+    pub audiences: Vec<String>,
+    /// Where its keys are; `None` = the `jwks_uri` of `<issuer>/.well-known/openid-configuration`.
+    pub jwks_url: Option<Url>,
+    /// Accepted `alg` values; asymmetric ones only.
+    pub algorithms: Vec<JwtAlgorithm>,
+    /// Claim that names the user.
+    pub user_claim: String,
+    /// Claim that names the service principal, looked at when the user claim is absent.
+    pub service_principal_claim: Option<String>,
+    /// Claim with the list of groups.
+    pub groups_claim: Option<String>,
+    /// Group names of the issuer and what they are called here. With entries, unmapped groups are dropped.
+    pub groups: BTreeMap<String, Arc<str>>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+}
+
+/// Signature algorithms of JWTs (RFC 7518 §3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "the RFC's own names")]
+pub enum JwtAlgorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
 }
 
 /// Kinds of principal that can hold a token.

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-/// Why the state could not be read or written. The text says what to do about it.
+use weirgate_config::EditError;
+use weirgate_policy::door::Refusal;
+use weirgate_policy::reason::Reason;
+
+/// Why the state could not be read or written, or a request not be granted. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// A file or folder under `state/` failed.
@@ -15,9 +19,9 @@ pub enum ControlError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The token file is not what this version writes.
+    /// A file of the state is not what this version writes.
     #[error(
-        "{path} is not a token file of this version: {why}; restore it from a backup, or move it away to start with no tokens"
+        "{path} is not a state file of this version: {why}; restore it from a backup, or use the version of weirgate that wrote it"
     )]
     Damaged {
         /// The file.
@@ -25,4 +29,45 @@ pub enum ControlError {
         /// What is wrong with it.
         why: String,
     },
+    /// The database failed.
+    #[error(
+        "the state database failed: {0}; check the disk, and that the state folder belongs to the user that runs weirgate"
+    )]
+    Database(#[from] rusqlite::Error),
+    /// The master key is missing or is not the one that the secrets are encrypted with.
+    #[error("the master key: {0}")]
+    MasterKey(String),
+    /// What the caller is told.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+}
+
+impl From<Refusal> for ControlError {
+    fn from(refusal: Refusal) -> Self {
+        ControlError::Refused(refusal)
+    }
+}
+
+impl From<EditError> for ControlError {
+    fn from(error: EditError) -> Self {
+        let reason = match &error {
+            EditError::Stale { .. } => Reason::Conflict,
+            EditError::Invalid(_) => Reason::InvalidParameter,
+            EditError::Io { .. } => Reason::Internal,
+        };
+        ControlError::Refused(Refusal::new(reason, error.to_string()))
+    }
+}
+
+impl ControlError {
+    /// What the caller is told: what failed inside stays in the log.
+    pub fn into_refusal(self) -> Refusal {
+        match self {
+            ControlError::Refused(refusal) => refusal,
+            inner => {
+                log::error!("{inner}");
+                Refusal::new(Reason::Internal, "the gateway could not read or write its state; its log says why")
+            }
+        }
+    }
 }

@@ -1,11 +1,44 @@
-//! The control side of the gateway: what is not config, kept under `state/`.
+//! The control side of the gateway: the REST API, and what is not config, kept under `state/`.
 //!
-//! Today that is the tokens made at run time and the last good documents. The REST API, secrets and their store are to live here too.
+//! `api/` holds the routes, `lifecycle` what happens to an endpoint between two configs, `store` the state, `audit` the log of changes.
+//! Endpoint documents are changed through [`weirgate_config::Keeper`], so that files and API are one state.
 #![deny(missing_docs)]
 
+pub mod api;
 mod atomic;
+pub mod audit;
+pub mod caller;
 pub mod error;
+pub mod jwt;
 pub mod last_good;
+pub mod plane;
+pub mod store;
 pub mod tokens;
 
+use std::sync::Arc;
+
+use weirgate_config::Keeper;
+
+pub use caller::Caller;
 pub use error::ControlError;
+pub use plane::{DataPlane, Deployment};
+pub use store::Store;
+
+/// Everything that the routes work on.
+pub struct Control {
+    /// What is not config.
+    pub store: Arc<Store>,
+    /// The config documents.
+    pub keeper: Arc<Keeper>,
+    /// The running data plane.
+    pub plane: Arc<dyn DataPlane>,
+    /// Who changed what.
+    pub audit: audit::Audit,
+}
+
+/// Milliseconds since the epoch: the API's times are wall-clock times (contract §1).
+#[allow(clippy::disallowed_types)]
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -75,7 +75,8 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
         let of_this_kind = listeners.iter().zip(&certificates).filter(|(listener, _)| listener.h2c == h2c);
         add_gateway(&mut server, &live, h2c, of_this_kind)?;
     }
-    if let Some(address) = first.settings.operations {
+    if let Some(operations) = &first.settings.operations {
+        let address = operations.address;
         check_free(address)?;
         let mut service = Service::new("operations".into(), Operations { live: live.clone() });
         service.add_tcp(&address.to_string());

@@ -11,8 +11,8 @@ use crate::{
     diagnostic::Pointer,
     document::{ByteSize, GatewaySpec, ListenerSpec, Span, TlsSpec, TokenSpec},
     snapshot::{
-        EngineSettings, KeepAlive, Limits, Listener, PrincipalKind, PrincipalSpec, Settings, TlsFiles, TokenEntry,
-        UpstreamDefaults,
+        EngineSettings, KeepAlive, Limits, Listener, Operations, PrincipalKind, PrincipalSpec, Settings, TlsFiles,
+        TokenEntry, UpstreamDefaults,
     },
 };
 
@@ -55,6 +55,7 @@ pub(crate) fn gateway(spec: &GatewaySpec, folder: &Path, out: &mut Findings) -> 
         engine: EngineSettings {
             command: spec.engine.command.as_deref().map(|command| program(command, folder)),
             threads: spec.engine.threads.map(|threads| threads as usize),
+            deploy_timeout: spec.engine.deploy_timeout.0,
         },
     };
     let tokens = tokens(&spec.authentication.tokens, &root.key("authentication").key("tokens"), out);
@@ -71,7 +72,7 @@ fn listeners(
     root: &Pointer,
     folder: &Path,
     out: &mut Findings,
-) -> (Vec<Listener>, Option<SocketAddr>) {
+) -> (Vec<Listener>, Option<Operations>) {
     let at = root.key("listeners");
     let mut taken: Vec<SocketAddr> = Vec::new();
     let mut list = Vec::new();
@@ -93,7 +94,10 @@ fn listeners(
         }
     }
     let at = root.key("operations").key("address");
-    let operations = spec.operations.as_ref().and_then(|spec| address(&spec.address, &at, &mut taken, out));
+    let operations = spec.operations.as_ref().and_then(|spec| {
+        let address = address(&spec.address, &at, &mut taken, out)?;
+        Some(Operations { address, control_api: spec.control_api })
+    });
     (list, operations)
 }
 

@@ -63,6 +63,9 @@ pub struct TlsSpec {
 pub struct OperationsSpec {
     /// IP address and port.
     pub address: String,
+    /// Whether the control API answers here too, with the same authentication. Default: false.
+    #[serde(default)]
+    pub control_api: bool,
 }
 
 /// Caps on request bodies and on the time a client may take.
@@ -204,7 +207,7 @@ pub struct TokenSpec {
 }
 
 /// The local inference engine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct EngineSpec {
@@ -216,4 +219,12 @@ pub struct EngineSpec {
     #[schemars(range(min = 1, max = 1024))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
+    /// How long the models of a new config may take to get ready before the update has failed and the old config stays.
+    pub deploy_timeout: Span,
+}
+
+impl Default for EngineSpec {
+    fn default() -> Self {
+        Self { command: None, threads: None, deploy_timeout: Span::seconds(600) }
+    }
 }

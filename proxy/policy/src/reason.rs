@@ -78,6 +78,16 @@ reasons! {
     UnsupportedEncoding = "unsupported_encoding", 415, "BAD_REQUEST", "invalid_request_error", Some("unsupported_encoding"), Client, None;
     /// The body is not a JSON object.
     InvalidJson = "invalid_json", 400, "BAD_REQUEST", "invalid_request_error", Some("invalid_json"), Client, None;
+    /// A well-formed request that makes no sense here, or is switched off.
+    BadRequest = "bad_request", 400, "BAD_REQUEST", "invalid_request_error", None, Client, None;
+    /// A control resource other than an endpoint that does not exist.
+    ResourceNotFound = "resource_not_found", 404, "RESOURCE_DOES_NOT_EXIST", "invalid_request_error", None, Client, None;
+    /// The name is taken.
+    AlreadyExists = "already_exists", 409, "RESOURCE_ALREADY_EXISTS", "invalid_request_error", None, Client, None;
+    /// The name of a secret scope is taken; the contract has its own status for that.
+    ScopeExists = "scope_exists", 400, "RESOURCE_ALREADY_EXISTS", "invalid_request_error", None, Client, None;
+    /// An update is in flight, or the state changed since it was read.
+    Conflict = "conflict", 409, "RESOURCE_CONFLICT", "invalid_request_error", None, Client, None;
     /// A parameter is missing or wrong.
     InvalidParameter = "invalid_parameter", 400, "INVALID_PARAMETER_VALUE", "invalid_request_error", Some("invalid_value"), Client, None;
     /// The route's task is not the endpoint's.
@@ -137,6 +147,8 @@ mod tests {
     const CODES_MLFLOW_KNOWS: &[&str] = &[
         "BAD_REQUEST",
         "INVALID_PARAMETER_VALUE",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_CONFLICT",
         "RESOURCE_DOES_NOT_EXIST",
         "ENDPOINT_NOT_FOUND",
         "PERMISSION_DENIED",

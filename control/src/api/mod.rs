@@ -1,0 +1,21 @@
+//! The REST API: one table of routes, from which the axum router and the OpenAPI document are both made.
+
+mod answer;
+mod route;
+
+use std::sync::Arc;
+
+pub use answer::Problem;
+pub use route::{Answer, Method, Request, Route};
+
+use crate::Control;
+
+/// Every route of the control API.
+fn routes() -> Vec<Route> {
+    Vec::new()
+}
+
+/// The control API. Paths come without a slash at the end; every request carries a [`crate::Caller`] in its extensions.
+pub fn router(control: Arc<Control>) -> axum::Router {
+    route::router(routes(), control)
+}

@@ -1,0 +1,102 @@
+//! The state that is not config: SQLite in WAL mode under `state/weirgate.db`, with one module per kind of content.
+//!
+//! Several processes may use it at once (two gateways during an upgrade, a command beside a running gateway). Writes are transactions
+//! synced to disk before they return; reading never waits for a writer. All methods block for disk; async code calls them through
+//! `spawn_blocking`.
+
+mod migrate;
+pub mod secrets;
+pub mod tokens;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::ControlError;
+
+/// How long a writer waits for another process' transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The state database.
+pub struct Store {
+    folder: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    /// `data_version` of the writer's connection when it was last asked.
+    seen: AtomicI64,
+}
+
+impl Store {
+    /// Opens the database under a state folder, making both (mode 0700 and 0600) if they are not there, and brings its schema up to date.
+    pub fn open(folder: &Path) -> Result<Self, ControlError> {
+        make_folder(folder)?;
+        let path = folder.join("weirgate.db");
+        make_private(&path)?;
+        let mut writer = connect(&path)?;
+        migrate::run(&mut writer, &path)?;
+        let reader = connect(&path)?;
+        let seen = AtomicI64::new(data_version(&writer)?);
+        Ok(Store { folder: folder.into(), writer: Mutex::new(writer), reader: Mutex::new(reader), seen })
+    }
+
+    /// The state folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether another process has written since this was last asked.
+    pub fn changed_elsewhere(&self) -> Result<bool, ControlError> {
+        let version = data_version(&self.writer.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(self.seen.swap(version, Ordering::AcqRel) != version)
+    }
+
+    /// Runs a transaction: all of it is on disk when this returns `Ok`, none of it otherwise.
+    pub(crate) fn write<T>(
+        &self,
+        run: impl FnOnce(&Transaction<'_>) -> Result<T, ControlError>,
+    ) -> Result<T, ControlError> {
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = run(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Reads; sees the last committed state.
+    pub(crate) fn read<T>(&self, run: impl FnOnce(&Connection) -> Result<T, ControlError>) -> Result<T, ControlError> {
+        run(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, ControlError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit is on disk before it is acknowledged.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    Ok(connection)
+}
+
+fn data_version(connection: &Connection) -> Result<i64, ControlError> {
+    Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+}
+
+fn make_folder(folder: &Path) -> Result<(), ControlError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| ControlError::Io { what: "make", path: folder.into(), source })
+}
+
+/// SQLite gives its `-wal` and `-shm` files the mode of the database.
+fn make_private(path: &Path) -> Result<(), ControlError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    opened.map(drop).map_err(|source| ControlError::Io { what: "make", path: path.into(), source })
+}

@@ -5,15 +5,12 @@
 #![deny(missing_docs)]
 
 pub mod api;
-mod atomic;
 pub mod audit;
 pub mod caller;
 pub mod error;
 pub mod jwt;
-pub mod last_good;
 pub mod plane;
 pub mod store;
-pub mod tokens;
 
 use std::sync::Arc;
 

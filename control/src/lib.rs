@@ -4,6 +4,7 @@
 //! Endpoint documents are changed through [`weirgate_config::Keeper`], so that files and API are one state.
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod api;
 pub mod audit;
 pub mod caller;

@@ -27,6 +27,13 @@ pub struct ProviderError {
     pub param: Option<String>,
     /// Such as `model_not_found`; numeric codes as digits.
     pub code: Option<String>,
+    /// The provider's id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The HTTP status that the error stands for, where its place (inside a stream, or under a good status) hides it
+    /// and the pair knows it.
+    #[serde(skip)]
+    pub status: Option<u16>,
 }
 
 impl ProviderError {
@@ -51,11 +58,16 @@ impl ProviderError {
             kind: name("type"),
             param: name("param"),
             code: name("code").or_else(|| name("error_code")),
+            request_id: json.get("request_id").and_then(|id| plain(id, secrets, MAX_NAME)),
+            status: None,
         }
     }
 
     /// The HTTP status that an error *inside a stream* stands for, by its code and type; 502 if they say nothing.
     pub fn implied_status(&self) -> u16 {
+        if let Some(status) = self.status {
+            return status;
+        }
         let code = self.code.as_deref().unwrap_or_default();
         if let Some(status) = code.parse().ok().filter(|status| (400..600).contains(status)) {
             return status;
@@ -83,7 +95,7 @@ pub fn masked(body: &[u8], secrets: &Secrets) -> Value {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Broken {
     /// An event or answer is not a JSON object.
-    #[error("the provider's answer is not a JSON object; check that its base URL is that of an OpenAI-compatible API")]
+    #[error("the provider's answer is not a JSON object; check that its base URL is that of the provider's API")]
     NotJson,
     /// A whole answer has neither `choices` nor `data`, whichever its task needs.
     #[error("the provider's answer has no `{0}`; check that the endpoint's task fits the model")]
@@ -91,6 +103,9 @@ pub enum Broken {
     /// The stream ended before `[DONE]`.
     #[error("the provider's stream ended early; the answer above is not complete")]
     Truncated,
+    /// A frame of a binary event stream has a wrong checksum or length.
+    #[error("a frame of the provider's event stream is damaged")]
+    Damaged,
     /// One event is larger than is held back.
     #[error("one event of the provider's stream is larger than 1 MiB")]
     TooLong,

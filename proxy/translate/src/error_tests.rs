@@ -10,7 +10,7 @@ fn read(body: &str) -> ProviderError {
 
 fn error(message: &str, kind: Option<&str>, param: Option<&str>, code: Option<&str>) -> ProviderError {
     let own = |text: Option<&str>| text.map(str::to_owned);
-    ProviderError { message: message.into(), kind: own(kind), param: own(param), code: own(code) }
+    ProviderError { message: message.into(), kind: own(kind), param: own(param), code: own(code), ..Default::default() }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! A request is *peeked* at once ([`Ask::peek`]), which validates it and finds what the gateway itself needs. Where
 //! the provider speaks the client's schema the bytes are kept: [`Ask::outgoing`] splices the model's name in, and
 //! [`openai::Stream`] and [`openai::answer`] repair only what contract §8.6 names. Providers with a schema of their
-//! own get a module each beside [`openai`]; they share [`sse`], [`Usage`], and [`ProviderError`].
+//! own get a module each beside [`openai`], which is a list of [`Pair`]s; `docs/providers-dev.md` says how to add one.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -30,22 +30,44 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod ai21;
+pub mod anthropic;
+pub mod bedrock;
+pub mod chat;
+pub mod cohere;
+pub mod completions;
+pub mod embeddings;
 pub mod error;
 mod json;
 pub mod mask;
 pub mod openai;
+pub mod pair;
 mod params;
 mod peek;
 #[cfg(test)]
 mod recorded;
 mod splice;
-pub mod sse;
+pub mod split;
+mod stream;
+pub mod table;
 mod task;
 mod text;
 mod usage;
+pub mod vertex;
+pub mod wire;
+pub mod write;
 
 pub use error::{Broken, Failure, ProviderError};
 pub use mask::Secrets;
+pub use openai::Answer;
+pub use pair::{Asked, Back, Cx, Outgoing, Pair, Reply};
 pub use peek::{Ask, Model, PeekError};
+pub use split::Framing;
+pub use stream::{Flow, Machine, Stream};
 pub use task::{Fill, Task};
 pub use usage::{Usage, estimate};
+
+/// All pairs.
+pub fn pairs() -> impl Iterator<Item = &'static Pair> {
+    [ai21::PAIRS, anthropic::PAIRS, bedrock::PAIRS, cohere::PAIRS, vertex::PAIRS].into_iter().flatten().copied()
+}

@@ -176,8 +176,8 @@ fn filled_array(value: &str) -> bool {
 }
 
 /// An error about one field.
-pub(crate) fn wrong(param: impl Into<Cow<'static, str>>, problem: &'static str) -> PeekError {
-    PeekError::Field { param: param.into(), problem }
+pub(crate) fn wrong(param: impl Into<Cow<'static, str>>, problem: impl Into<Cow<'static, str>>) -> PeekError {
+    PeekError::Field { param: param.into(), problem: problem.into() }
 }
 
 fn typed<'a, T: Deserialize<'a>>(param: &'static str, value: &'a str, rule: &'static str) -> Result<T, PeekError> {
@@ -192,4 +192,9 @@ fn integer(param: &'static str, value: &str) -> Result<u64, PeekError> {
 
 fn number(param: &'static str, value: &str, range: RangeInclusive<f64>, rule: &'static str) -> Result<(), PeekError> {
     if range.contains(&typed::<f64>(param, value, rule)?) { Ok(()) } else { Err(wrong(param, rule)) }
+}
+
+/// Whether a member of the body is for the provider, not only for the gateway.
+pub(crate) fn for_providers<V>(member: &(crate::wire::Text<'_>, V)) -> bool {
+    ![CLIENT_REQUEST_ID, USAGE_CONTEXT, EXTRA_PARAMS].contains(&&*member.0)
 }

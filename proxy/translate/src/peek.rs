@@ -40,7 +40,7 @@ pub enum PeekError {
         /// The field's name.
         param: Cow<'static, str>,
         /// What is wrong with it, as the rest of a sentence.
-        problem: &'static str,
+        problem: Cow<'static, str>,
     },
 }
 
@@ -158,6 +158,15 @@ impl<'a> Ask<'a> {
         ask.messages = params.messages;
         ask.prompt_chars = params.prompt_chars;
         Ok(ask)
+    }
+
+    /// The body with `extra_params` merged in, still in the client's schema.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        if self.extra.is_empty() {
+            return Cow::Borrowed(self.body);
+        }
+        let merged = self.outgoing(Model::Remove);
+        Cow::Owned(String::from_utf8_lossy(&merged).into_owned())
     }
 
     /// The task it was read for.

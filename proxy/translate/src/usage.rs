@@ -57,6 +57,17 @@ impl Usage {
         Self { fresh_input: estimate(prompt_chars), output: estimate(answer_chars), ..Self::default() }
     }
 
+    /// The tokens of both, class by class.
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            fresh_input: self.fresh_input.saturating_add(other.fresh_input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            output: self.output.saturating_add(other.output),
+        }
+    }
+
     /// All tokens of the prompt.
     pub fn input(&self) -> u64 {
         self.fresh_input.saturating_add(self.cache_read).saturating_add(self.cache_write)

@@ -8,7 +8,7 @@ use super::fields::{Fields, filled, positive, set};
 use crate::error::{Broken, Failure, ProviderError};
 use crate::mask::Secrets;
 use crate::splice::{self, ObjectEdits};
-use crate::sse::{Event, Output, Splitter};
+use crate::split::sse::{Event, Output, Splitter};
 use crate::{Fill, Task, Usage, json, text};
 
 const DONE: &[u8] = b"[DONE]";

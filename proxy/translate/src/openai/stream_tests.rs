@@ -252,7 +252,7 @@ fn the_providers_error_ends_the_stream() {
 
 #[test]
 fn a_stream_never_ends_in_silence() {
-    let long = format!("data: \"{}\"\n\n", "x".repeat(crate::sse::MAX_EVENT));
+    let long = format!("data: \"{}\"\n\n", "x".repeat(crate::split::MAX_EVENT));
     for (rest, expected) in [
         ("", Broken::Truncated),
         ("data: {\"choices\":[", Broken::Truncated),

@@ -1,7 +1,7 @@
 //! Server-sent events: cutting a byte stream into events, and putting events together again.
 //!
-//! Format: WHATWG HTML, "Server-sent events". Of an event only its data counts here; names, ids, retry times and
-//! comments are left out, because clients of this contract choke on them (contract §8.5).
+//! Format: WHATWG HTML, "Server-sent events". Of an event its name and data count here; ids, retry times
+//! and comments are left out. Clients of this contract get the data only (contract §8.5).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,12 +11,13 @@ use memchr::memchr2;
 
 use crate::error::Broken;
 
-/// Most bytes of one event.
-pub const MAX_EVENT: usize = 1024 * 1024;
+use super::MAX_EVENT;
 
 /// One event.
 #[derive(Debug)]
 pub struct Event<'e> {
+    /// The event's name; empty if it has none.
+    pub name: &'e str,
     /// The event's bytes, if they are already in the form that clients get: one line `data: …` and an empty line.
     pub as_is: Option<&'e [u8]>,
     /// The data; several data lines are joined by a line feed.
@@ -74,10 +75,19 @@ impl<'e> Event<'e> {
         if let Some(data) = event.strip_prefix(b"data: ").and_then(|rest| rest.strip_suffix(b"\n\n"))
             && memchr2(b'\n', b'\r', data).is_none()
         {
-            return (!data.trim_ascii().is_empty()).then_some(Self { as_is: Some(event), data: Cow::Borrowed(data) });
+            return (!data.trim_ascii().is_empty()).then_some(Self {
+                name: "",
+                as_is: Some(event),
+                data: Cow::Borrowed(data),
+            });
         }
         let mut data: Option<Cow<'e, [u8]>> = None;
+        let mut name = "";
         for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
+            if let Some(named) = line.strip_prefix(b"event:") {
+                name = std::str::from_utf8(named.trim_ascii()).unwrap_or_default();
+                continue;
+            }
             let value = match line.strip_prefix(b"data") {
                 Some([]) => line.get(4..).unwrap_or_default(),
                 Some([b':', b' ', value @ ..] | [b':', value @ ..]) => value,
@@ -92,7 +102,7 @@ impl<'e> Event<'e> {
                 }
             }
         }
-        data.filter(|data| !data.trim_ascii().is_empty()).map(|data| Self { as_is: None, data })
+        data.filter(|data| !data.trim_ascii().is_empty()).map(|data| Self { name, as_is: None, data })
     }
 }
 

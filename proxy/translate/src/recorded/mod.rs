@@ -1,14 +1,27 @@
-//! The recorded provider traffic that tests run on (`shared/recorded`, beside the repository).
+//! The recorded provider traffic that tests run on (`shared/recorded`, beside the repository), and the laws that
+//! every pair must keep on it.
+
+mod fold;
+pub mod golden;
+pub mod laws;
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// One recorded exchange.
 pub struct Recorded {
     pub name: String,
     pub operation: String,
+    /// The provider's API, as `index.json` calls it.
+    pub api: String,
+    /// Whether an OpenAI client can ask what was asked.
+    pub can_ask: bool,
     pub status: u64,
+    /// Whether the answer is a stream.
+    pub is_stream: bool,
     pub request: Value,
     pub response: Value,
 }
@@ -24,6 +37,17 @@ impl Recorded {
         let end = self.response["sse_eol"].as_str().unwrap_or("\n").repeat(2);
         let events = self.response["sse"].as_array()?;
         Some(events.iter().flat_map(|event| [event.as_str().unwrap(), &end]).collect::<String>().into_bytes())
+    }
+
+    /// The bytes of a streamed answer of any framing.
+    pub fn streamed(&self) -> Option<Vec<u8>> {
+        let binary = self.response["body_base64"].as_str().map(|text| STANDARD.decode(text).unwrap());
+        self.sse().or(binary).or_else(|| self.is_stream.then(|| self.body().unwrap()))
+    }
+
+    /// A response header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response["headers"][name].as_str()
     }
 
     /// The bytes of an answer that is no stream.
@@ -45,6 +69,7 @@ pub fn all(provider: &str) -> Vec<Recorded> {
     let shared = std::env::var_os("WEIRGATE_SHARED")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")), PathBuf::from);
     let folder = shared.join("recorded").join(provider);
+    let index = std::fs::read(shared.join("recorded/index.json")).map_or(Value::Null, |json| serde_json::from_slice(&json).unwrap());
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| {
         panic!("{}: {error}; set WEIRGATE_SHARED to the folder that holds `recorded`", folder.display())
     });
@@ -52,8 +77,14 @@ pub fn all(provider: &str) -> Vec<Recorded> {
         .map(|entry| {
             let path = entry.unwrap().path();
             let json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let name = format!("{provider}/{}", path.file_stem().unwrap().to_string_lossy());
+            let entry = index.as_array().into_iter().flatten().find(|entry| entry["recording"] == *name);
+            let entry = entry.cloned().unwrap_or_default();
             Recorded {
-                name: format!("{provider}/{}", path.file_stem().unwrap().to_string_lossy()),
+                name,
+                api: entry["api"].as_str().unwrap_or_default().to_owned(),
+                can_ask: entry["openai_can_ask"] == true,
+                is_stream: json["stream"] == true && json["response"]["status"] == 200,
                 operation: json["operation"].as_str().unwrap().to_owned(),
                 status: json["response"]["status"].as_u64().unwrap(),
                 request: json["request"].clone(),

@@ -1,0 +1,68 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::recorded::{self, Recorded, golden, laws};
+
+fn pairs(all: &[Recorded]) -> Vec<(&'static Pair, &Recorded)> {
+    let pair = |recorded: &Recorded| match &*recorded.api {
+        "anthropic/messages" => &MESSAGES,
+        "anthropic/complete" => &COMPLETE,
+        other => panic!("no pair for {other}"),
+    };
+    all.iter().map(|recorded| (pair(recorded), recorded)).collect()
+}
+
+/// The whole message that a stream spells, put together by its events as Anthropic describes them.
+fn whole(recorded: &Recorded) -> Option<Value> {
+    let mut message = json!({});
+    for event in recorded.response["sse"].as_array().unwrap() {
+        let (_, data) = event.as_str().unwrap().split_once("data:").unwrap();
+        let event: Value = serde_json::from_str(data).unwrap();
+        let at = event["index"].as_u64().unwrap_or_default() as usize;
+        match event["type"].as_str().unwrap() {
+            "completion" => {
+                let text = message["completion"].as_str().unwrap_or_default().to_owned();
+                message = event.clone();
+                message["completion"] = (text + event["completion"].as_str().unwrap()).into();
+            }
+            "message_start" => message = event["message"].clone(),
+            "content_block_start" => message["content"].as_array_mut().unwrap().push(event["content_block"].clone()),
+            "content_block_delta" => {
+                let block = &mut message["content"][at];
+                let mut add = |key: &str, piece: &Value| {
+                    let text = block[key].as_str().unwrap_or_default().to_owned();
+                    block[key] = (text + piece.as_str().unwrap()).into();
+                };
+                let delta = &event["delta"];
+                match delta["type"].as_str().unwrap() {
+                    "text_delta" => add("text", &delta["text"]),
+                    "thinking_delta" => add("thinking", &delta["thinking"]),
+                    "signature_delta" => add("signature", &delta["signature"]),
+                    "input_json_delta" => add("partial", &delta["partial_json"]),
+                    "citations_delta" => block["citations"].as_array_mut().unwrap().push(delta["citation"].clone()),
+                    other => panic!("{other}"),
+                }
+            }
+            "content_block_stop" => {
+                let block = message["content"][at].as_object_mut().unwrap();
+                if let Some(Value::String(partial)) = block.remove("partial").filter(|partial| *partial != "") {
+                    block.insert("input".into(), serde_json::from_str(&partial).unwrap());
+                }
+            }
+            "message_delta" => {
+                message.as_object_mut().unwrap().extend(event["delta"].as_object().unwrap().clone());
+                let usage = message["usage"].as_object_mut().unwrap();
+                usage.extend(event["usage"].as_object().unwrap().clone());
+            }
+            "ping" | "message_stop" => {}
+            other => panic!("{other}"),
+        }
+    }
+    Some(message)
+}
+
+#[test]
+fn recordings_keep_the_laws() {
+    let all = recorded::all("anthropic");
+    assert_eq!(laws::check(&pairs(&all), whole), 39);
+}

@@ -1,0 +1,242 @@
+//! OpenAI chat request → Messages request.
+
+use serde::Serialize;
+
+use super::model::{Model, Thinking};
+use super::tools::{self, Tools};
+use super::turns::{Conversation, System, Turn};
+use super::{VERSION, turns};
+use crate::chat::{self, ResponseFormat, Role};
+use crate::pair::{Cx, Outgoing};
+use crate::params::wrong;
+use crate::peek::PeekError;
+use crate::wire::{Members, Raw, Text};
+
+/// Least tokens that may be spent on thinking.
+const LEAST_BUDGET: u64 = 1024;
+
+#[derive(Serialize)]
+struct Body<'r> {
+    model: &'r str,
+    max_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<System<'r>>,
+    messages: Vec<Turn<'r>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: &'r [Text<'r>],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Raw<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<Raw<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<Raw<'r>>,
+    #[serde(flatten)]
+    tools: Tools<'r>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Think>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
+    #[serde(flatten)]
+    rest: Members<'r>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Think {
+    Enabled {
+        budget_tokens: u64,
+    },
+    Adaptive {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display: Option<&'static str>,
+    },
+    Disabled,
+}
+
+#[derive(Default, Serialize)]
+struct OutputConfig<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'r>>,
+}
+
+#[derive(Serialize)]
+struct Format<'r> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    schema: Raw<'r>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Metadata<'r> {
+    pub user_id: &'r str,
+}
+
+/// Translates a request.
+pub(super) fn request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
+    let model = Model::named(cx.model);
+    let mut dropped = Vec::new();
+    let Conversation { system, turns, files } = turns::conversation(asked)?;
+    let mut tools = tools::tools(asked, model)?;
+
+    let mut output = OutputConfig::default();
+    let mut json_tool = false;
+    match &asked.response_format {
+        None | Some(ResponseFormat::Text) => {}
+        Some(ResponseFormat::JsonSchema(schema)) if model.has_schemas() && schema.schema.is_some() => {
+            output.format = schema.schema.map(|schema| Format { kind: "json_schema", schema });
+        }
+        Some(format) => {
+            tools.force_json(format, asked);
+            json_tool = true;
+        }
+    }
+
+    let given = |key| chat::unknown(&asked.rest, key).is_some();
+    let limit = asked.max_tokens();
+    let mut max_tokens = limit.or(cx.default_max_tokens).unwrap_or_else(|| model.default_max_tokens());
+    let mut thinking = None;
+    if let Some(effort) = asked.reasoning_effort.as_deref().filter(|_| !given("thinking")) {
+        let effort = Effort::named(effort)?;
+        match (model.thinking(), effort) {
+            (Thinking::Never, Effort::None) | (Thinking::Budget, Effort::None) => {}
+            (Thinking::Adaptive, Effort::None) => thinking = Some(Think::Disabled),
+            (Thinking::Adaptive, effort) => {
+                let display = model.hides_thinking().then_some("summarized");
+                thinking = Some(Think::Adaptive { display });
+                output.effort = Some(effort.level(model));
+            }
+            // The API does not think when it is forced to call a tool, nor in the middle of a tool loop whose
+            // beginning it did not think about.
+            (Thinking::Budget, effort) if !tools.are_forced() && !breaks_into_a_tool_loop(asked) => {
+                let budget = match limit {
+                    Some(limit) => effort.budget().min(limit.saturating_sub(1)),
+                    None => {
+                        max_tokens += effort.budget();
+                        effort.budget()
+                    }
+                };
+                if budget >= LEAST_BUDGET {
+                    thinking = Some(Think::Enabled { budget_tokens: budget });
+                } else {
+                    dropped.push("reasoning_effort");
+                }
+            }
+            (Thinking::Never | Thinking::Budget, _) => dropped.push("reasoning_effort"),
+        }
+    }
+    let service_tier = match asked.service_tier.as_deref() {
+        Some("auto") => Some("auto"),
+        Some("default") => Some("standard_only"),
+        Some(_) => {
+            dropped.push("service_tier");
+            None
+        }
+        None => None,
+    };
+    let has_output = output.effort.is_some() || output.format.is_some();
+    let user = asked.user.as_deref().or(asked.safety_identifier.as_deref());
+    let body = Body {
+        model: cx.model,
+        max_tokens,
+        stop_sequences: &asked.stop.0,
+        stream: asked.stream == Some(true),
+        temperature: asked.temperature,
+        top_k: asked.top_k,
+        top_p: asked.top_p,
+        output_config: has_output.then_some(output),
+        metadata: user.map(|user_id| Metadata { user_id }),
+        service_tier,
+        // What the client says in Anthropic's own words, apart from what was said in OpenAI's already.
+        rest: Members::of(&asked.rest, |key| match key {
+            "system" => system.is_none(),
+            "stop_sequences" => asked.stop.0.is_empty(),
+            "output_config" => !has_output,
+            _ => true,
+        }),
+        system,
+        messages: turns,
+        tools,
+        thinking,
+    };
+    let mut outgoing = Outgoing::new("/v1/messages", &body)?;
+    outgoing.headers.push((VERSION.0, VERSION.1.to_owned()));
+    if files {
+        outgoing.headers.push(("anthropic-beta", "files-api-2025-04-14".to_owned()));
+    }
+    outgoing.dropped = dropped;
+    outgoing.asked.json_tool = json_tool;
+    Ok(outgoing)
+}
+
+/// Whether the last assistant turn called tools without the thinking that led to it, and their results follow.
+fn breaks_into_a_tool_loop(asked: &chat::Request<'_>) -> bool {
+    let mut turns = asked.messages.iter().rev();
+    let in_loop = turns.clone().next().is_some_and(|turn| turn.role == Role::Tool);
+    let last = turns.find(|turn| turn.role == Role::Assistant);
+    in_loop && last.is_some_and(|turn| !turn.tool_calls().is_empty() && turn.details(super::FORMAT).next().is_none())
+}
+
+/// OpenAI's `reasoning_effort`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
+}
+
+impl Effort {
+    fn named(name: &str) -> Result<Self, PeekError> {
+        Ok(match name {
+            "none" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::Xhigh,
+            "max" => Self::Max,
+            _ => {
+                let rule = "must be none, minimal, low, medium, high, xhigh or max";
+                return Err(wrong("reasoning_effort", rule));
+            }
+        })
+    }
+
+    /// Tokens to think with.
+    fn budget(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Minimal | Self::Low => LEAST_BUDGET,
+            Self::Medium => 4096,
+            Self::High => 16384,
+            Self::Xhigh | Self::Max => 32768,
+        }
+    }
+
+    /// `output_config.effort`.
+    fn level(self, model: Model) -> &'static str {
+        match self {
+            Self::None | Self::Minimal | Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh if model.hides_thinking() => "xhigh",
+            Self::Xhigh => "high",
+            Self::Max => "max",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,0 +1,6 @@
+//! Google Vertex AI: Gemini, and the `predict` models.
+
+use crate::Pair;
+
+/// Its pairs.
+pub(crate) static PAIRS: &[&Pair] = &[];

@@ -49,7 +49,7 @@ pub(super) struct Block<'m> {
 }
 
 /// Translates an answer.
-pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
+pub fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
     let message: Message<'r> = reply.json()?;
     let Some(blocks) = message.content else {
         return Err(match value_type(reply.body) {
@@ -83,7 +83,7 @@ pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>
                     index: choice.details.len(),
                     kind: Some(Reasoning::TEXT),
                     format: Some(FORMAT),
-                    text: Some(text.clone()),
+                    text: Some(text.clone()).filter(|text| !text.is_empty()),
                     signature: block.signature,
                     data: None,
                 });

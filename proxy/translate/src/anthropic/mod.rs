@@ -11,7 +11,10 @@ mod stream;
 mod tools;
 mod turns;
 
+pub use answer::answer;
+pub use request::{Host, messages};
 use serde::Deserialize;
+pub use stream::machine;
 
 use crate::error::ProviderError;
 use crate::mask::Secrets;
@@ -73,8 +76,8 @@ pub static MESSAGES: Pair = Pair {
     },
     how: How::Chat {
         request: request::request,
-        answer: answer::answer,
-        stream: Some(Streaming { framing: Framing::Sse, machine: stream::machine }),
+        answer,
+        stream: Some(Streaming { framing: Framing::Sse, machine }),
     },
     error,
 };
@@ -109,7 +112,7 @@ pub static COMPLETE: Pair = Pair {
 };
 
 /// `{"type":"error","error":{"type","message"},"request_id"}`, or what a proxy before the API says.
-fn error(reply: &Reply<'_>, secrets: &Secrets) -> ProviderError {
+pub fn error(reply: &Reply<'_>, secrets: &Secrets) -> ProviderError {
     let mut error = ProviderError::read(reply.body, secrets);
     if error.request_id.is_none() {
         error.request_id = (reply.header)("request-id").map(str::to_owned);

@@ -17,7 +17,10 @@ const LEAST_BUDGET: u64 = 1024;
 
 #[derive(Serialize)]
 struct Body<'r> {
-    model: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anthropic_version: Option<&'static str>,
     max_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<System<'r>>,
@@ -79,8 +82,28 @@ pub(super) struct Metadata<'r> {
     pub user_id: &'r str,
 }
 
+/// Who serves the Messages schema: other clouds take it with small changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Anthropic's own API.
+    Anthropic,
+    /// One that names model and stream in the path, and this version in the body; it has no Files API.
+    Cloud {
+        /// `anthropic_version`.
+        version: &'static str,
+    },
+}
+
 /// Translates a request.
 pub(super) fn request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
+    let mut outgoing = messages(asked, cx, Host::Anthropic)?;
+    outgoing.path = "/v1/messages".into();
+    outgoing.headers.insert(0, (VERSION.0, VERSION.1.to_owned()));
+    Ok(outgoing)
+}
+
+/// Translates a request's body for a host; path and headers of the host's own are the caller's to add.
+pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Outgoing, PeekError> {
     let model = Model::named(cx.model);
     let mut dropped = Vec::new();
     let Conversation { system, turns, files } = turns::conversation(asked)?;
@@ -144,10 +167,14 @@ pub(super) fn request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing
     let has_output = output.effort.is_some() || output.format.is_some();
     let user = asked.user.as_deref().or(asked.safety_identifier.as_deref());
     let body = Body {
-        model: cx.model,
+        model: (host == Host::Anthropic).then_some(cx.model),
+        anthropic_version: match host {
+            Host::Anthropic => None,
+            Host::Cloud { version } => Some(version),
+        },
         max_tokens,
         stop_sequences: &asked.stop.0,
-        stream: asked.stream == Some(true),
+        stream: host == Host::Anthropic && asked.stream == Some(true),
         temperature: asked.temperature,
         top_k: asked.top_k,
         top_p: asked.top_p,
@@ -166,8 +193,7 @@ pub(super) fn request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing
         tools,
         thinking,
     };
-    let mut outgoing = Outgoing::new("/v1/messages", &body)?;
-    outgoing.headers.push((VERSION.0, VERSION.1.to_owned()));
+    let mut outgoing = Outgoing::new("", &body)?;
     if files {
         outgoing.headers.push(("anthropic-beta", "files-api-2025-04-14".to_owned()));
     }

@@ -19,7 +19,8 @@ use crate::write::{Chunks, OpenCall, Reasoning};
 /// Most blocks that are open at once; the API opens one at a time.
 const MOST_OPEN: usize = 64;
 
-pub(super) fn machine(back: &Back) -> Box<dyn Machine> {
+/// For one stream.
+pub fn machine(back: &Back) -> Box<dyn Machine> {
     Box::new(Messages {
         secrets: back.secrets.clone(),
         json_tool: back.asked.json_tool,

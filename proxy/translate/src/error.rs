@@ -29,7 +29,7 @@ pub struct ProviderError {
     pub code: Option<String>,
     /// The provider's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// The HTTP status that the error stands for, where its place (inside a stream, or under a good status) hides it
     /// and the pair knows it.
     #[serde(skip)]
@@ -58,7 +58,7 @@ impl ProviderError {
             kind: name("type"),
             param: name("param"),
             code: name("code").or_else(|| name("error_code")),
-            request_id: json.get("request_id").and_then(|id| plain(id, secrets, MAX_NAME)),
+            request_id: json.get("request_id").and_then(|id| plain(id, secrets, MAX_NAME)).map(String::into_boxed_str),
             status: None,
         }
     }

@@ -42,7 +42,7 @@ pub enum Stream {
     /// Of a provider that speaks the client's schema.
     Same(openai::Stream),
     /// Of any other.
-    Translated(Box<Translated>),
+    Translated(Translated),
 }
 
 /// A stream of a provider with a schema of its own.
@@ -64,7 +64,7 @@ impl Stream {
         let machine = (streaming.machine)(&back);
         let chunks = Chunks::new(pair.task(), back.asked.include_usage, back.fill);
         let inner = Inner { pair, secrets: back.secrets, machine, chunks, outcome: None };
-        Self::Translated(Box::new(Translated { splitter: Splitter::new(streaming.framing), inner }))
+        Self::Translated(Translated { splitter: Splitter::new(streaming.framing), inner })
     }
 
     /// Takes a chunk from upstream and returns what goes to the client: whole events, or nothing yet. After the end

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::VERSION;
 use super::model::Model;
 use super::request::Metadata;
-use super::VERSION;
 use crate::completions;
 use crate::error::{Broken, Failure, ProviderError};
 use crate::mask::Secrets;

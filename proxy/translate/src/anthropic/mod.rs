@@ -16,13 +16,13 @@ pub use request::{Host, messages};
 use serde::Deserialize;
 pub use stream::machine;
 
+use crate::Usage;
 use crate::error::ProviderError;
 use crate::mask::Secrets;
 use crate::pair::{How, Pair, Reply, Streaming};
 use crate::split::Framing;
 use crate::table::Params;
 use crate::wire::Raw;
-use crate::Usage;
 
 const PROVIDER: &str = "anthropic";
 
@@ -74,11 +74,7 @@ pub static MESSAGES: Pair = Pair {
         ],
         refused: &["audio", "function_call", "functions", "logit_bias", "logprobs", "modalities", "n", "top_logprobs"],
     },
-    how: How::Chat {
-        request: request::request,
-        answer,
-        stream: Some(Streaming { framing: Framing::Sse, machine }),
-    },
+    how: How::Chat { request: request::request, answer, stream: Some(Streaming { framing: Framing::Sse, machine }) },
     error,
 };
 
@@ -115,7 +111,7 @@ pub static COMPLETE: Pair = Pair {
 pub fn error(reply: &Reply<'_>, secrets: &Secrets) -> ProviderError {
     let mut error = ProviderError::read(reply.body, secrets);
     if error.request_id.is_none() {
-        error.request_id = (reply.header)("request-id").map(str::to_owned);
+        error.request_id = (reply.header)("request-id").map(Box::from);
     }
     if reply.status < 400 {
         error.status = error.kind.as_deref().and_then(status_of);
@@ -188,3 +184,5 @@ fn value(raw: Raw<'_>) -> serde_json::Value {
 
 #[cfg(test)]
 mod recorded_tests;
+#[cfg(test)]
+mod stream_tests;

@@ -98,3 +98,34 @@ fn recordings_match_their_golden_files() {
     let count = golden::check(&pairs(&all), model, same);
     assert_eq!(count, golden::Count { same: 33, differ: 1, answers_only: 5 });
 }
+
+/// An answer put back into the conversation, as a client does in a tool loop, is the provider's own again.
+#[test]
+fn answers_go_back_as_they_came() {
+    let mut seen = 0;
+    for recorded in recorded::all("anthropic").iter().filter(|recorded| recorded.api == "anthropic/messages") {
+        let theirs = match recorded.is_stream {
+            true => whole(recorded).unwrap(),
+            false => recorded.response["body"].clone(),
+        };
+        let Some(blocks) = theirs["content"].as_array() else { continue };
+        let known = ["text", "thinking", "redacted_thinking", "tool_use"];
+        if blocks.iter().any(|block| !known.contains(&block["type"].as_str().unwrap())) {
+            continue;
+        }
+        let ours = laws::answer_to(&MESSAGES, &theirs, crate::Asked::default()).unwrap();
+        let body = json!({"messages": [{"role": "user", "content": "u"}, ours["choices"][0]["message"]]}).to_string();
+        let ask = crate::Ask::peek(body.as_bytes(), crate::Task::Chat).unwrap();
+        let again = MESSAGES.request(&ask, &crate::Cx { model: "claude", default_max_tokens: None }).unwrap();
+        let again: Value = serde_json::from_slice(&again.bodies[0]).unwrap();
+        let mut expected = blocks.clone();
+        expected.iter_mut().for_each(|block| drop(block.as_object_mut().unwrap().remove("caller")));
+        let mut again = again["messages"][1].clone();
+        if again["content"].is_string() {
+            again["content"] = json!([{"type": "text", "text": again["content"]}]);
+        }
+        assert_eq!(again, json!({"role": "assistant", "content": expected}), "{}", recorded.name);
+        seen += 1;
+    }
+    assert_eq!(seen, 31);
+}

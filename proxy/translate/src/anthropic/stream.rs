@@ -275,13 +275,7 @@ impl Messages {
         Ok(())
     }
 
-    fn think(
-        &mut self,
-        open: &mut Open,
-        text: Option<Text<'_>>,
-        signature: Option<Text<'_>>,
-        out: &mut Chunks,
-    ) {
+    fn think(&mut self, open: &mut Open, text: Option<Text<'_>>, signature: Option<Text<'_>>, out: &mut Chunks) {
         let (text, signature) = (text.filter(|text| !text.is_empty()), signature.filter(|text| !text.is_empty()));
         let Open::Thinking { index, begun } = open else { return };
         if text.is_none() && signature.is_none() {

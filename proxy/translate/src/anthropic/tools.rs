@@ -97,7 +97,8 @@ pub(super) fn tools<'r>(asked: &'r chat::Request<'_>, model: Model) -> Result<To
     };
     let disable_parallel_tool_use = asked.parallel_tool_calls == Some(false) && kind != "none";
     let says_something = asked.tool_choice.is_some() || disable_parallel_tool_use;
-    let tool_choice = (says_something && !tools.is_empty()).then_some(WrittenChoice { kind, name, disable_parallel_tool_use });
+    let tool_choice =
+        (says_something && !tools.is_empty()).then_some(WrittenChoice { kind, name, disable_parallel_tool_use });
     Ok(Tools { tools, tool_choice })
 }
 

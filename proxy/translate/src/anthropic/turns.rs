@@ -237,11 +237,7 @@ fn thinking<'r>(detail: &'r Detail<'_>) -> Option<Kind<'r>> {
 }
 
 /// What comes after an assistant's text: that it would not answer, or its tool calls.
-fn assistant_after<'r>(
-    message: &'r Message<'_>,
-    blocks: &mut Vec<Block<'r>>,
-    place: Place,
-) -> Result<(), PeekError> {
+fn assistant_after<'r>(message: &'r Message<'_>, blocks: &mut Vec<Block<'r>>, place: Place) -> Result<(), PeekError> {
     if message.function_call.is_some() {
         return Err(place.wrong("function_call", "is not supported; use tool_calls"));
     }

@@ -44,6 +44,14 @@ pub fn answer(pair: &'static Pair, recorded: &Recorded, back: &Back) -> Result<V
     Ok(serde_json::from_slice(&answer.body).expect("JSON"))
 }
 
+/// Translates a whole answer made for a test.
+pub fn answer_to(pair: &'static Pair, theirs: &Value, asked: Asked) -> Result<Value, Failure> {
+    let body = theirs.to_string();
+    let reply = Reply { status: 200, header: &|_| None, body: body.as_bytes() };
+    let answer = pair.answer(&[reply], &back_for(asked))?;
+    Ok(serde_json::from_slice(&answer.body).expect("JSON"))
+}
+
 /// Checks the laws on all recordings of these pairs, and returns how many there were. `whole_of` makes the whole
 /// answer that a provider's stream stands for, in the provider's schema, to compare with.
 ///

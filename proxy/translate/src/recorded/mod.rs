@@ -1,7 +1,7 @@
 //! The recorded provider traffic that tests run on (`shared/recorded`, beside the repository), and the laws that
 //! every pair must keep on it.
 
-mod fold;
+pub mod fold;
 pub mod golden;
 pub mod laws;
 
@@ -69,7 +69,8 @@ pub fn all(provider: &str) -> Vec<Recorded> {
     let shared = std::env::var_os("WEIRGATE_SHARED")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")), PathBuf::from);
     let folder = shared.join("recorded").join(provider);
-    let index = std::fs::read(shared.join("recorded/index.json")).map_or(Value::Null, |json| serde_json::from_slice(&json).unwrap());
+    let index = std::fs::read(shared.join("recorded/index.json"))
+        .map_or(Value::Null, |json| serde_json::from_slice(&json).unwrap());
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| {
         panic!("{}: {error}; set WEIRGATE_SHARED to the folder that holds `recorded`", folder.display())
     });

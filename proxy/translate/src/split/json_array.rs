@@ -37,11 +37,8 @@ impl Cut for Objects {
             self.seen += 1;
             match byte {
                 b'{' => self.depth += 1,
-                _ if self.depth == 0 => {
-                    if !matches!(byte, b'[' | b']' | b',') && !byte.is_ascii_whitespace() {
-                        return Err(Broken::NotJson);
-                    }
-                }
+                b'[' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => {}
+                _ if self.depth == 0 => return Err(Broken::NotJson),
                 b'[' => self.depth += 1,
                 b'"' => self.in_string = true,
                 b'}' | b']' => {

@@ -71,10 +71,10 @@ impl Serialize for Usage {
         map.serialize_entry("prompt_tokens", &self.input())?;
         map.serialize_entry("completion_tokens", &self.completion())?;
         map.serialize_entry("total_tokens", &self.total())?;
-        map.serialize_entry("prompt_tokens_details", &PromptDetails {
-            cached_tokens: self.cache_read,
-            cache_write_tokens: self.cache_write,
-        })?;
+        map.serialize_entry(
+            "prompt_tokens_details",
+            &PromptDetails { cached_tokens: self.cache_read, cache_write_tokens: self.cache_write },
+        )?;
         map.serialize_entry("completion_tokens_details", &CompletionDetails { reasoning_tokens: self.reasoning })?;
         map.end()
     }

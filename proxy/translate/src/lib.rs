@@ -67,6 +67,19 @@ pub use stream::{Flow, Machine, Stream};
 pub use task::{Fill, Task};
 pub use usage::{Usage, estimate};
 
+/// The pair for a model of a provider, both as the config names them; `None` if the provider has no such task, or
+/// speaks the client's schema. `maker`: who made the model, where the config says so (`bedrock_provider`).
+pub fn pair_for(provider: &str, task: Task, model: &str, maker: Option<&str>) -> Option<&'static Pair> {
+    match provider {
+        "ai21labs" => ai21::pair(task, model),
+        "amazon-bedrock" => bedrock::pair(task, model, maker),
+        "anthropic" => anthropic::pair(task),
+        "cohere" => cohere::pair(task, model),
+        "google-cloud-vertex-ai" => vertex::pair(task, model),
+        _ => None,
+    }
+}
+
 /// All pairs.
 pub fn pairs() -> impl Iterator<Item = &'static Pair> {
     [ai21::PAIRS, anthropic::PAIRS, bedrock::PAIRS, cohere::PAIRS, vertex::PAIRS].into_iter().flatten().copied()

@@ -10,7 +10,11 @@ use crate::split::{Event, Splitter};
 use crate::write::Chunks;
 use crate::{Secrets, Usage};
 
-/// Translates the events of one stream.
+/// The header in which AWS names an HTTP error's type; the name of an error event stands there too.
+const ERROR_TYPE: &str = "x-amzn-errortype";
+
+/// Translates the events of one stream. It sees no event that the framing says is an error: [`Pair::error`] reads
+/// those.
 pub trait Machine: Send {
     /// Takes one event and writes what it says.
     ///
@@ -141,6 +145,12 @@ impl Inner {
     fn event(&mut self, event: &Event<'_>) {
         if self.outcome.is_some() {
             return;
+        }
+        if event.is_error {
+            // As the same error comes over HTTP, so that a pair reads both with one function.
+            let header = |name: &str| (name == ERROR_TYPE).then_some(event.name);
+            let reply = Reply { status: 200, header: &header, body: event.data };
+            return self.fail(Failure::Provider(self.pair.error(&reply, &self.secrets)));
         }
         match self.machine.event(event, &mut self.chunks) {
             Ok(Flow::More) => {}

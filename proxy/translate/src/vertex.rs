@@ -1,6 +1,11 @@
 //! Google Vertex AI: Gemini, and the `predict` models.
 
-use crate::Pair;
+use crate::{Pair, Task};
 
 /// Its pairs.
 pub(crate) static PAIRS: &[&Pair] = &[];
+
+/// The pair for a model.
+pub(crate) fn pair(task: Task, _model: &str) -> Option<&'static Pair> {
+    PAIRS.iter().copied().find(|pair| pair.task() == task)
+}

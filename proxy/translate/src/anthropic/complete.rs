@@ -131,3 +131,7 @@ impl Machine for Complete {
         Ok(Flow::Done)
     }
 }
+
+#[cfg(test)]
+#[path = "complete_tests.rs"]
+mod tests;

@@ -16,13 +16,13 @@ pub use request::{Host, messages};
 use serde::Deserialize;
 pub use stream::machine;
 
-use crate::Usage;
 use crate::error::ProviderError;
 use crate::mask::Secrets;
 use crate::pair::{How, Pair, Reply, Streaming};
 use crate::split::Framing;
 use crate::table::Params;
 use crate::wire::Raw;
+use crate::{Task, Usage};
 
 const PROVIDER: &str = "anthropic";
 
@@ -34,6 +34,11 @@ const FORMAT: &str = "anthropic-claude-v1";
 
 /// Its pairs.
 pub(crate) static PAIRS: &[&Pair] = &[&MESSAGES, &COMPLETE];
+
+/// The pair for a task.
+pub(crate) fn pair(task: Task) -> Option<&'static Pair> {
+    PAIRS.iter().copied().find(|pair| pair.task() == task)
+}
 
 /// `llm/v1/chat` by `/v1/messages`.
 pub static MESSAGES: Pair = Pair {

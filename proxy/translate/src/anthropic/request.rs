@@ -1,6 +1,6 @@
 //! OpenAI chat request → Messages request.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Model, Thinking};
 use super::tools::{self, Tools};
@@ -122,11 +122,16 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
         }
     }
 
-    let given = |key| chat::unknown(&asked.rest, key).is_some();
+    let own_thinking = chat::unknown(&asked.rest, "thinking");
     let limit = asked.max_tokens();
     let mut max_tokens = limit.or(cx.default_max_tokens).unwrap_or_else(|| model.default_max_tokens());
     let mut thinking = None;
-    if let Some(effort) = asked.reasoning_effort.as_deref().filter(|_| !given("thinking")) {
+    if limit.is_none()
+        && let Some(own) = own_thinking
+    {
+        max_tokens = max_tokens.saturating_add(budget_of(own));
+    }
+    if let Some(effort) = asked.reasoning_effort.as_deref().filter(|_| own_thinking.is_none()) {
         let effort = Effort::named(effort)?;
         match (model.thinking(), effort) {
             (Thinking::Never, Effort::None) | (Thinking::Budget, Effort::None) => {}
@@ -200,6 +205,15 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
     outgoing.dropped = dropped;
     outgoing.asked.json_tool = json_tool;
     Ok(outgoing)
+}
+
+/// The budget that a client gives in Anthropic's own words; it must stay below `max_tokens`.
+fn budget_of(thinking: Raw<'_>) -> u64 {
+    #[derive(Deserialize)]
+    struct Thinking {
+        budget_tokens: u64,
+    }
+    serde_json::from_str::<Thinking>(thinking.get()).map_or(0, |thinking| thinking.budget_tokens)
 }
 
 /// Whether the last assistant turn called tools without the thinking that led to it, and their results follow.

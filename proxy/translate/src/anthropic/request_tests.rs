@@ -92,7 +92,7 @@ fn what_is_said_in_anthropics_words_goes_on() {
         (&body["thinking"]["budget_tokens"], &body["container"], &body["inference_geo"]),
         (&json!(2000), &json!("c"), &json!("eu"))
     );
-    assert_eq!(body["system"], "ignored?");
+    assert_eq!((&body["system"], &body["max_tokens"]), (&json!("ignored?"), &json!(10192)));
     let both = translated(
         json!({"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}], "system": "c"}),
     );

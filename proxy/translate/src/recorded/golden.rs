@@ -6,10 +6,12 @@
 
 use std::path::PathBuf;
 
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use super::laws::{answer, back, back_for, run};
-use super::{Recorded, fold};
+use super::{Recorded, fold, mutated};
 use crate::{Ask, Asked, Cx, Outgoing, Pair, Reply, Secrets};
 
 /// What the golden files of a provider showed.
@@ -32,6 +34,7 @@ pub fn check(
 ) -> Count {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut count = Count::default();
+    let mut requests = Vec::new();
     for (pair, recorded) in pairs {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(&recorded.name);
         let path = path.with_extension("json");
@@ -52,6 +55,7 @@ pub fn check(
             count.answers_only += 1;
             continue;
         }
+        requests.push((*pair, golden["ours"].to_string().into_bytes()));
         let equal = same(made["theirs"].clone()) == same(recorded.request["body"].clone());
         match (equal, golden["differs"].is_string()) {
             (true, false) => count.same += 1,
@@ -65,7 +69,26 @@ pub fn check(
             ),
         }
     }
+    damage(&requests);
     count
+}
+
+/// Requests with damage are refused, or translated to JSON; nothing panics.
+fn damage(requests: &[(&'static Pair, Vec<u8>)]) {
+    let cuts = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let law = |(which, cuts): (prop::sample::Index, Vec<_>)| {
+        let (pair, body) = &requests[which.index(requests.len())];
+        let body = mutated(body.clone(), &cuts);
+        let cx = Cx { model: "model", default_max_tokens: None };
+        if let Ok(outgoing) = Ask::peek(&body, pair.task()).and_then(|ask| pair.request(&ask, &cx)) {
+            for body in outgoing.bodies {
+                prop_assert!(serde_json::from_slice::<Value>(&body).is_ok());
+            }
+        }
+        Ok(())
+    };
+    runner.run(&(any::<prop::sample::Index>(), cuts), law).unwrap();
 }
 
 fn made(pair: &'static Pair, recorded: &Recorded, golden: &Value, model: &str) -> Value {

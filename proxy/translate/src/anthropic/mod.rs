@@ -7,6 +7,7 @@ mod complete;
 mod model;
 mod own;
 mod request;
+mod schema;
 mod stream;
 mod tools;
 mod turns;

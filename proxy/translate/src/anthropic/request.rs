@@ -1,11 +1,14 @@
 //! OpenAI chat request → Messages request.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::model::{Model, Thinking};
 use super::tools::{self, Tools};
 use super::turns::{Conversation, System, Turn};
-use super::{VERSION, turns};
+use super::{VERSION, schema, turns};
 use crate::chat::{self, ResponseFormat, Role};
 use crate::pair::{Cx, Outgoing};
 use crate::params::wrong;
@@ -74,7 +77,7 @@ struct OutputConfig<'r> {
 struct Format<'r> {
     #[serde(rename = "type")]
     kind: &'static str,
-    schema: Raw<'r>,
+    schema: Cow<'r, RawValue>,
 }
 
 #[derive(Serialize)]
@@ -111,14 +114,15 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
 
     let mut output = OutputConfig::default();
     let mut json_tool = false;
-    match &asked.response_format {
-        None | Some(ResponseFormat::Text) => {}
-        Some(ResponseFormat::JsonSchema(schema)) if model.has_schemas() && schema.schema.is_some() => {
-            output.format = schema.schema.map(|schema| Format { kind: "json_schema", schema });
-        }
-        Some(format) => {
-            tools.force_json(format, asked);
-            json_tool = true;
+    if let Some(format) = asked.response_format.as_ref().filter(|format| !matches!(format, ResponseFormat::Text)) {
+        let schema = match format {
+            ResponseFormat::JsonSchema(wanted) if model.has_schemas() => wanted.schema.and_then(schema::fitting),
+            _ => None,
+        };
+        json_tool = schema.is_none();
+        match schema {
+            Some(schema) => output.format = Some(Format { kind: "json_schema", schema }),
+            None => tools.force_json(format, asked),
         }
     }
 
@@ -133,16 +137,16 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
     }
     if let Some(effort) = asked.reasoning_effort.as_deref().filter(|_| own_thinking.is_none()) {
         let effort = Effort::named(effort)?;
+        // The API does not think when it is forced to call a tool, nor (with a budget) in the middle of a tool loop
+        // whose beginning it did not think about.
         match (model.thinking(), effort) {
             (Thinking::Never, Effort::None) | (Thinking::Budget, Effort::None) => {}
             (Thinking::Adaptive, Effort::None) => thinking = Some(Think::Disabled),
             (Thinking::Adaptive, effort) => {
                 let display = model.hides_thinking().then_some("summarized");
-                thinking = Some(Think::Adaptive { display });
+                thinking = (!tools.are_forced()).then_some(Think::Adaptive { display });
                 output.effort = Some(effort.level(model));
             }
-            // The API does not think when it is forced to call a tool, nor in the middle of a tool loop whose
-            // beginning it did not think about.
             (Thinking::Budget, effort) if !tools.are_forced() && !breaks_into_a_tool_loop(asked) => {
                 let budget = match limit {
                     Some(limit) => effort.budget().min(limit.saturating_sub(1)),

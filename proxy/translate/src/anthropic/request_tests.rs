@@ -232,7 +232,7 @@ fn tool_choice_in_all_forms() {
 #[test]
 fn tools_keep_their_schema_and_markers() {
     let body = translated(with(json!({"tools": [
-        {"type": "function", "function": {"name": "f", "description": "d", "strict": true, "parameters": {"type": "object", "x": 1}},
+        {"type": "function", "function": {"name": "f", "description": "d", "strict": true, "parameters": {"type": "object", "additionalProperties": false}},
             "cache_control": {"type": "ephemeral"}},
         {"type": "function", "function": {"name": "g"}},
         {"type": "code_execution_20250522", "name": "code_execution"},
@@ -240,7 +240,7 @@ fn tools_keep_their_schema_and_markers() {
     assert_eq!(
         body["tools"],
         json!([
-            {"name": "f", "description": "d", "input_schema": {"type": "object", "x": 1}, "strict": true, "cache_control": {"type": "ephemeral"}},
+            {"name": "f", "description": "d", "input_schema": {"type": "object", "additionalProperties": false}, "strict": true, "cache_control": {"type": "ephemeral"}},
             {"name": "g", "input_schema": {"type": "object", "properties": {}}},
             {"type": "code_execution_20250522", "name": "code_execution"},
         ])
@@ -257,7 +257,7 @@ fn tools_keep_their_schema_and_markers() {
 
 #[test]
 fn json_answers_by_schema_or_by_a_forced_tool() {
-    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
     let format = json!({"type": "json_schema", "json_schema": {"name": "n", "description": "d", "schema": schema}});
     let native = ask_of("claude-haiku-4-5", with(json!({"response_format": format}))).unwrap();
     assert!(!native.asked.json_tool);
@@ -269,6 +269,12 @@ fn json_answers_by_schema_or_by_a_forced_tool() {
     let forced: Value = serde_json::from_slice(&forced.bodies[0]).unwrap();
     assert_eq!(forced["tools"], json!([{"name": "json_answer", "description": "d", "input_schema": schema}]));
     assert_eq!(forced["tool_choice"], json!({"type": "tool", "name": "json_answer"}));
+
+    let open = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "additionalProperties": true}}});
+    let open = ask_of("claude-opus-4-6", with(json!({"response_format": open, "reasoning_effort": "low"}))).unwrap();
+    assert!(open.asked.json_tool);
+    let open: Value = serde_json::from_slice(&open.bodies[0]).unwrap();
+    assert_eq!((&open["thinking"], &open["output_config"]), (&Value::Null, &json!({"effort": "low"})));
 
     let any = tools(json!({"response_format": {"type": "json_object"}}));
     assert_eq!((any["tools"].as_array().unwrap().len(), &any["tool_choice"]), (3, &json!({"type": "any"})));

@@ -1,9 +1,12 @@
 //! Tools, and which of them to call.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::model::Model;
+use super::schema;
 use crate::chat::{self, Choice, Definition, ResponseFormat, Tool};
 use crate::pair::JSON_TOOL;
 use crate::params::wrong;
@@ -104,11 +107,14 @@ pub(super) fn tools<'r>(asked: &'r chat::Request<'_>, model: Model) -> Result<To
 
 fn written<'r>(function: &'r Definition<'_>, cache_control: Option<Raw<'r>>, model: Model) -> Written<'r> {
     let schema = function.parameters.filter(|schema| !matches!(schema.get(), "{}" | "null"));
+    // Strictly only by a schema that the API takes for that; without, the arguments follow it nearly always.
+    let fits = |schema: Raw<'_>| matches!(schema::fitting(schema), Some(Cow::Borrowed(_)));
+    let strict = function.strict == Some(true) && model.has_schemas() && schema.is_some_and(fits);
     Written::Function {
         name: &function.name,
         description: function.description.as_deref(),
         input_schema: schema.unwrap_or_else(|| constant(ANY_OBJECT)),
-        strict: function.strict.filter(|strict| *strict && model.has_schemas()),
+        strict: strict.then_some(true),
         cache_control,
     }
 }

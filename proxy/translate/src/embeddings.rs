@@ -4,7 +4,7 @@
 
 use crate::params::wrong;
 use crate::peek::PeekError;
-use crate::wire::{self, Raw, Text, Texts, request};
+use crate::wire::{Raw, Text, Texts, request};
 
 request! {
     /// An embedding request.
@@ -27,16 +27,6 @@ request! {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a request body.
-    ///
-    /// # Errors
-    /// [`PeekError::Field`] for what is not of OpenAI's schema.
-    pub fn read(body: &'a str) -> Result<Self, PeekError> {
-        let mut request: Self = wire::read(body)?;
-        request.rest.retain(crate::params::for_providers);
-        Ok(request)
-    }
-
     /// The texts to embed.
     ///
     /// # Errors

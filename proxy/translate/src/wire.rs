@@ -140,7 +140,18 @@ macro_rules! request {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $key:literal => $field:ident: $type:ty,)* }) => {
         $crate::wire::record! { $(#[$meta])* $name { $($(#[$doc])* $key => $field: $type,)* } }
 
-        impl $name<'_> {
+        impl<'a> $name<'a> {
+            /// Reads a request body.
+            ///
+            /// # Errors
+            /// [`crate::PeekError::Field`] for what is not of OpenAI's schema; `param` names the place, such as
+            /// `messages[2].content[0]`.
+            pub fn read(body: &'a str) -> Result<Self, $crate::PeekError> {
+                let mut request: Self = $crate::wire::read(body)?;
+                request.rest.retain($crate::params::for_providers);
+                Ok(request)
+            }
+
             /// The names of all parameters.
             pub const FIELDS: &'static [&'static str] = &[$($key),*];
 

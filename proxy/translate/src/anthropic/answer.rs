@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::own::{self, Numbers, Stop};
-use super::{FORMAT, PROVIDER, Tokens, value};
-use crate::error::{Broken, Failure, ProviderError};
+use super::{FORMAT, PROVIDER, Tokens, failure, value};
+use crate::error::{Broken, Failure};
 use crate::pair::{Back, JSON_TOOL, Reply};
 use crate::wire::{Raw, Text};
 use crate::write::{Call, Choice, Completed, Finish, Reasoning};
@@ -53,11 +53,7 @@ pub fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failu
     let message: Message<'r> = reply.json()?;
     let Some(blocks) = message.content else {
         return Err(match value_type(reply.body) {
-            Some(kind) if kind == "error" => {
-                let mut error = ProviderError::read(reply.body, &back.secrets);
-                error.status = error.kind.as_deref().and_then(super::status_of);
-                Failure::Provider(error)
-            }
+            Some(kind) if kind == "error" => failure(reply.body, &back.secrets),
             _ => Broken::Lacks("content").into(),
         });
     };

@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
 use super::model::Model;
-use super::request::Metadata;
+use super::request::{Common, Metadata};
+use super::{VERSION, failure};
 use crate::completions;
-use crate::error::{Broken, Failure, ProviderError};
+use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::{Back, Cx, Outgoing, Reply};
 use crate::peek::PeekError;
 use crate::split::Event;
 use crate::stream::{Flow, Machine};
-use crate::wire::{Members, Raw, Text};
+use crate::wire::{Members, Text};
 use crate::write::{Choice, Chunks, Completed, Finish};
 
 /// How the API wants a prompt to begin, and to end.
@@ -24,18 +24,8 @@ struct Body<'r> {
     model: &'r str,
     prompt: &'r str,
     max_tokens_to_sample: u64,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    stop_sequences: &'r [Text<'r>],
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Metadata<'r>>,
+    #[serde(flatten)]
+    common: Common<'r>,
     #[serde(flatten)]
     rest: Members<'r>,
 }
@@ -50,12 +40,14 @@ pub(super) fn request(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<O
         model: cx.model,
         prompt: &prompt,
         max_tokens_to_sample: limit.unwrap_or_else(|| Model::named(cx.model).default_max_tokens()),
-        stop_sequences: &asked.stop.0,
-        stream: asked.stream == Some(true),
-        temperature: asked.temperature,
-        top_k: asked.top_k,
-        top_p: asked.top_p,
-        metadata: asked.user.as_deref().map(|user_id| Metadata { user_id }),
+        common: Common {
+            stop_sequences: &asked.stop.0,
+            stream: asked.stream == Some(true),
+            temperature: asked.temperature,
+            top_k: asked.top_k,
+            top_p: asked.top_p,
+            metadata: asked.user.as_deref().map(|user_id| Metadata { user_id }),
+        },
         rest: Members::of(&asked.rest, |key| match key {
             "stop_sequences" => asked.stop.0.is_empty(),
             "metadata" => asked.user.is_none(),
@@ -98,12 +90,6 @@ pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>
     let text = completion.completion.ok_or(Broken::Lacks("completion"))?;
     let choice = Choice { text, finish, ..Choice::default() };
     Ok(Completed { id: completion.id, model: completion.model, choices: vec![choice], usage: None })
-}
-
-fn failure(body: &[u8], secrets: &Secrets) -> Failure {
-    let mut error = ProviderError::read(body, secrets);
-    error.status = error.kind.as_deref().and_then(super::status_of);
-    Failure::Provider(error)
 }
 
 struct Complete {

@@ -17,7 +17,7 @@ pub use request::{Host, messages};
 use serde::Deserialize;
 pub use stream::machine;
 
-use crate::error::ProviderError;
+use crate::error::{Failure, ProviderError};
 use crate::mask::Secrets;
 use crate::pair::{How, Pair, Reply, Streaming};
 use crate::split::Framing;
@@ -123,6 +123,11 @@ pub fn error(reply: &Reply<'_>, secrets: &Secrets) -> ProviderError {
         error.status = error.kind.as_deref().and_then(status_of);
     }
     error
+}
+
+/// An error in place of an answer, or inside a stream.
+fn failure(body: &[u8], secrets: &Secrets) -> Failure {
+    Failure::Provider(error(&Reply { status: 200, header: &|_| None, body }, secrets))
 }
 
 /// The status with which an error of this type comes when it is not inside a stream.

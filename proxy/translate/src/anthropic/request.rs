@@ -28,24 +28,14 @@ struct Body<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<System<'r>>,
     messages: Vec<Turn<'r>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    stop_sequences: &'r [Text<'r>],
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<Raw<'r>>,
+    #[serde(flatten)]
+    common: Common<'r>,
     #[serde(flatten)]
     tools: Tools<'r>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<Think>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Metadata<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'static str>,
     #[serde(flatten)]
@@ -78,6 +68,23 @@ struct Format<'r> {
     #[serde(rename = "type")]
     kind: &'static str,
     schema: Cow<'r, RawValue>,
+}
+
+/// What both of Anthropic's APIs take in the same words.
+#[derive(Serialize)]
+pub(super) struct Common<'r> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub stop_sequences: &'r [Text<'r>],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Raw<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<Raw<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<Raw<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata<'r>>,
 }
 
 #[derive(Serialize)]
@@ -182,13 +189,15 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
             Host::Cloud { version } => Some(version),
         },
         max_tokens,
-        stop_sequences: &asked.stop.0,
-        stream: host == Host::Anthropic && asked.stream == Some(true),
-        temperature: asked.temperature,
-        top_k: asked.top_k,
-        top_p: asked.top_p,
+        common: Common {
+            stop_sequences: &asked.stop.0,
+            stream: host == Host::Anthropic && asked.stream == Some(true),
+            temperature: asked.temperature,
+            top_k: asked.top_k,
+            top_p: asked.top_p,
+            metadata: user.map(|user_id| Metadata { user_id }),
+        },
         output_config: has_output.then_some(output),
-        metadata: user.map(|user_id| Metadata { user_id }),
         service_tier,
         // What the client says in Anthropic's own words, apart from what was said in OpenAI's already.
         rest: Members::of(&asked.rest, |key| match key {

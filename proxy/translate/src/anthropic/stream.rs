@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::answer::{Block, finish};
 use super::own::{self, Numbers, Stop};
-use super::{FORMAT, PROVIDER, Tokens};
-use crate::error::{Broken, Failure, ProviderError};
+use super::{FORMAT, PROVIDER, Tokens, failure};
+use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::{Back, JSON_TOOL};
 use crate::split::{Event, MAX_EVENT};
@@ -134,11 +134,7 @@ impl Machine for Messages {
                 }
             }
             "message_stop" => return Ok(Flow::Done),
-            "error" => {
-                let mut error = ProviderError::read(event.data, &self.secrets);
-                error.status = error.kind.as_deref().and_then(super::status_of);
-                return Err(Failure::Provider(error));
-            }
+            "error" => return Err(failure(event.data, &self.secrets)),
             // `ping`, and what the API may add: its versioning policy asks to pass over unknown events.
             _ => {}
         }

@@ -12,8 +12,7 @@ pub use content::{Content, DataUrl, File, ImageUrl, InputAudio, Part, PartBody};
 pub use message::{Detail, Function, Message, Role, ToolCall};
 pub use tool::{Choice, Definition, JsonSchema, ResponseFormat, Tool};
 
-use crate::peek::PeekError;
-use crate::wire::{self, Raw, Rest, Text, Texts, request};
+use crate::wire::{Raw, Rest, Text, Texts, request};
 
 request! {
     /// A chat request. Numbers that a provider takes as they are stay JSON text, so that `1` does not become `1.0`.
@@ -94,17 +93,6 @@ request! {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a request body.
-    ///
-    /// # Errors
-    /// [`PeekError::Field`] for what is not of OpenAI's schema; `param` names the place, such as
-    /// `messages[2].content[0]`.
-    pub fn read(body: &'a str) -> Result<Self, PeekError> {
-        let mut request: Self = wire::read(body)?;
-        request.rest.retain(crate::params::for_providers);
-        Ok(request)
-    }
-
     /// Most tokens of the answer, by either name.
     pub fn max_tokens(&self) -> Option<u64> {
         self.max_completion_tokens.or(self.max_tokens)

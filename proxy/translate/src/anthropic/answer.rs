@@ -67,9 +67,9 @@ pub fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failu
         match &*block.kind {
             "text" => {
                 let text = block.text.unwrap_or_default();
-                numbers.text(&text);
+                let length = numbers.text(&text);
                 for citation in block.citations.unwrap_or_default() {
-                    own::add(&mut own, own::CITATIONS, numbers.citation(&text, citation));
+                    own::add(&mut own, own::CITATIONS, numbers.citation(length, citation));
                 }
                 texts.push(text);
             }

@@ -195,5 +195,3 @@ fn value(raw: Raw<'_>) -> serde_json::Value {
 
 #[cfg(test)]
 mod recorded_tests;
-#[cfg(test)]
-mod stream_tests;

@@ -18,14 +18,16 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Text of the answer.
-    pub fn text(&mut self, text: &str) {
-        self.chars += text.chars().count();
+    /// Text of the answer; returns its characters.
+    pub fn text(&mut self, text: &str) -> usize {
+        let length = text.chars().count();
+        self.chars += length;
+        length
     }
 
-    /// A citation for `text`, which came last.
-    pub fn citation(&mut self, text: &str, citation: Value) -> Value {
-        let start = self.chars.saturating_sub(text.chars().count());
+    /// A citation for the last `length` characters.
+    pub fn citation(&mut self, length: usize, citation: Value) -> Value {
+        let start = self.chars.saturating_sub(length);
         let entry = json!({"index": self.citations, "start": start, "end": self.chars, "citation": citation});
         self.citations += 1;
         entry

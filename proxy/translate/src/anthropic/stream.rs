@@ -18,6 +18,8 @@ use crate::write::{Chunks, OpenCall, Reasoning};
 
 /// Most blocks that are open at once; the API opens one at a time.
 const MOST_OPEN: usize = 64;
+/// Most citations of one block.
+const MOST_CITATIONS: usize = 1024;
 
 /// For one stream.
 pub fn machine(back: &Back) -> Box<dyn Machine> {
@@ -44,16 +46,24 @@ struct Messages {
 
 /// A block that is being streamed.
 enum Open {
-    /// Text, and what it cites.
-    Text { text: String, citations: Vec<Value> },
-    /// Thinking: the number of the piece, and whether any of it was sent.
-    Thinking { index: usize, begun: bool },
+    /// Text: its characters so far, and what it cites.
+    Text { length: usize, citations: Vec<Value> },
+    /// Thinking.
+    Thinking(Piece),
     /// A tool call, and its arguments if they came with the start.
     Call { call: OpenCall, input: Option<String> },
     /// The answer as a tool's arguments.
     Json { input: Option<String> },
     /// A block of one of the provider's own tools, and its input.
     Own { block: Value, input: String },
+}
+
+/// A piece of reasoning that comes in parts.
+struct Piece {
+    /// Its number.
+    index: usize,
+    /// Whether a part of it was sent.
+    begun: bool,
 }
 
 #[derive(Deserialize)]
@@ -159,16 +169,17 @@ impl Messages {
         let input = block.input.map(|input| input.get()).filter(|input| !matches!(*input, "{}" | "null" | "\"\""));
         let open = match &*block.kind {
             "text" => {
-                let mut open = Open::Text { text: String::new(), citations: block.citations.unwrap_or_default() };
-                self.text(&mut open, &block.text.unwrap_or_default(), out)?;
-                open
+                let text = block.text.unwrap_or_default();
+                out.text(0, &text);
+                let length = self.numbers.text(&text);
+                Open::Text { length, citations: block.citations.unwrap_or_default() }
             }
             "thinking" => {
-                let mut open = Open::Thinking { index: self.details, begun: false };
+                let mut piece = Piece { index: self.details, begun: false };
                 self.details += 1;
-                self.think(&mut open, block.thinking, None, out);
-                self.think(&mut open, None, block.signature, out);
-                open
+                piece.part(block.thinking, None, out);
+                piece.part(None, block.signature, out);
+                Open::Thinking(piece)
             }
             "redacted_thinking" => {
                 let detail = Reasoning {
@@ -199,14 +210,22 @@ impl Messages {
     }
 
     fn delta(&mut self, index: u64, delta: Delta<'_>, out: &mut Chunks) -> Result<(), Failure> {
-        let Some(at) = self.open.iter().position(|(open, _)| *open == index) else { return Ok(()) };
-        let (_, mut open) = self.open.swap_remove(at);
+        let Some((_, open)) = self.open.iter_mut().find(|(open, _)| *open == index) else { return Ok(()) };
         let json = delta.partial_json.as_deref().unwrap_or_default();
-        match (&mut open, delta.kind.as_deref().unwrap_or_default()) {
-            (Open::Text { .. }, "text_delta") => self.text(&mut open, &delta.text.unwrap_or_default(), out)?,
-            (Open::Text { citations, .. }, "citations_delta") => citations.extend(delta.citation),
-            (Open::Thinking { .. }, "thinking_delta") => self.think(&mut open, delta.thinking, None, out),
-            (Open::Thinking { .. }, "signature_delta") => self.think(&mut open, None, delta.signature, out),
+        match (open, delta.kind.as_deref().unwrap_or_default()) {
+            (Open::Text { length, .. }, "text_delta") => {
+                let text = delta.text.unwrap_or_default();
+                out.text(0, &text);
+                *length += self.numbers.text(&text);
+            }
+            (Open::Text { citations, .. }, "citations_delta") => {
+                if citations.len() == MOST_CITATIONS {
+                    return Err(Broken::TooLong.into());
+                }
+                citations.extend(delta.citation);
+            }
+            (Open::Thinking(piece), "thinking_delta") => piece.part(delta.thinking, None, out),
+            (Open::Thinking(piece), "signature_delta") => piece.part(None, delta.signature, out),
             (Open::Call { call, input }, "input_json_delta") if !json.is_empty() => {
                 *input = None;
                 out.arguments(call, json);
@@ -223,19 +242,18 @@ impl Messages {
             }
             _ => {}
         }
-        self.open.push((index, open));
         Ok(())
     }
 
     fn stop(&mut self, open: Open, out: &mut Chunks) {
         match open {
-            Open::Text { text, citations } => {
+            Open::Text { length, citations } => {
                 for citation in citations {
-                    let entry = self.numbers.citation(&text, citation);
+                    let entry = self.numbers.citation(length, citation);
                     out.own(0, PROVIDER, &json!({ own::CITATIONS: [entry] }));
                 }
             }
-            Open::Thinking { .. } => {}
+            Open::Thinking(_) => {}
             Open::Call { mut call, input } => {
                 out.arguments(&mut call, &input.unwrap_or_default());
                 out.call_end(call);
@@ -260,29 +278,21 @@ impl Messages {
         }
         out.finish(0, finish);
     }
+}
 
-    /// Text; it is kept only as long as a citation may need its length.
-    fn text(&mut self, open: &mut Open, piece: &str, out: &mut Chunks) -> Result<(), Failure> {
-        out.text(0, piece);
-        self.numbers.text(piece);
-        if let Open::Text { text, .. } = open {
-            text.push_str(piece);
-        }
-        Ok(())
-    }
-
-    fn think(&mut self, open: &mut Open, text: Option<Text<'_>>, signature: Option<Text<'_>>, out: &mut Chunks) {
+impl Piece {
+    /// Sends a part: text for people, and all of it in the form that comes back.
+    fn part(&mut self, text: Option<Text<'_>>, signature: Option<Text<'_>>, out: &mut Chunks) {
         let (text, signature) = (text.filter(|text| !text.is_empty()), signature.filter(|text| !text.is_empty()));
-        let Open::Thinking { index, begun } = open else { return };
         if text.is_none() && signature.is_none() {
             return;
         }
         if let Some(text) = &text {
             out.reasoning(0, text);
         }
-        let first = !mem::replace(begun, true);
+        let first = !mem::replace(&mut self.begun, true);
         let detail = Reasoning {
-            index: *index,
+            index: self.index,
             kind: first.then_some(Reasoning::TEXT),
             format: first.then_some(FORMAT),
             text,
@@ -292,3 +302,7 @@ impl Messages {
         out.reasoning_detail(0, &detail);
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

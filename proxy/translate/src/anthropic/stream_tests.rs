@@ -1,9 +1,8 @@
-use serde_json::{Value, json};
-
+use super::*;
 use crate::anthropic::{COMPLETE, MESSAGES};
 use crate::recorded::fold::{chunks, events_of, fold, normal};
 use crate::recorded::laws::{answer_to, back, back_for, run};
-use crate::{Asked, Broken, Failure, ProviderError, Stream};
+use crate::{Asked, ProviderError, Stream};
 
 /// The events of a message with these between its start and its end.
 fn message(events: &[Value], stop: Value) -> String {
@@ -226,6 +225,9 @@ fn broken_streams_and_answers_are_failures() {
     for (body, expected) in [(json!([]), Broken::NotJson), (json!({"x": 1}), Broken::Lacks("content"))] {
         assert_eq!(answer_to(&MESSAGES, &body, Asked::default()).unwrap_err(), Failure::Broken(expected));
     }
+    let cites = vec![json!({"type": "citations_delta", "citation": {}}); MOST_CITATIONS + 1];
+    let (_, stream) = failed(&message(&block(0, json!({"type": "text", "text": ""}), &cites), json!({})));
+    assert_eq!(stream.outcome(), Some(Err(&Failure::Broken(Broken::TooLong))));
     let many: Vec<Value> =
         (0..65).map(|index| block(index, json!({"type": "text", "text": ""}), &[])[0].clone()).collect();
     let (_, stream) = failed(&message(&many, json!({})));

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -56,6 +57,11 @@ pub fn check(
             continue;
         }
         requests.push((*pair, golden["ours"].to_string().into_bytes()));
+        let decoded = |path: &Value| percent_decode_str(path.as_str().unwrap()).decode_utf8().unwrap().into_owned();
+        let path = decoded(&made["path"]);
+        let path = path.split('?').next().unwrap();
+        let asked_there = decoded(&recorded.request["path"]);
+        assert!(asked_there.ends_with(path), "{}: {path} is asked, recorded was {asked_there}", recorded.name);
         let equal = same(made["theirs"].clone()) == same(recorded.request["body"].clone());
         match (equal, golden["differs"].is_string()) {
             (true, false) => count.same += 1,

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -372,4 +373,75 @@ fn other_clouds_get_their_version() {
         serde_json::from_slice::<Value>(&outgoing.bodies[0]).unwrap(),
         json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 8192, "messages": [{"role": "user", "content": "Hi"}]})
     );
+}
+
+/// A turn of plain text; an assistant's may call tools, and their results follow it.
+fn conversation() -> impl Strategy<Value = Vec<Value>> {
+    let role = prop::sample::select(vec!["system", "developer", "user", "assistant"]);
+    let turn = (role, "\\PC{0,8}", 0..3_usize, any::<bool>()).prop_map(|(role, text, calls, parts)| {
+        let content = if parts { json!([{"type": "text", "text": text}]) } else { json!(text) };
+        let calls = if role == "assistant" { calls } else { 0 };
+        let call = |at: usize| {
+            json!({"id": format!("c{at}"), "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}})
+        };
+        let calling: Vec<Value> = (0..calls).map(call).collect();
+        let mut turns = vec![json!({"role": role, "content": content})];
+        if calls > 0 {
+            turns[0]["tool_calls"] = calling.into();
+        }
+        turns.extend((0..calls).map(|at| json!({"role": "tool", "tool_call_id": format!("c{at}"), "content": text})));
+        turns
+    });
+    prop::collection::vec(turn, 1..8).prop_map(|turns| turns.concat())
+}
+
+/// What is said in ours, in order: texts of instructions, then those of the turns with their calls and results.
+fn said_in_ours(messages: &[Value]) -> Vec<String> {
+    let text = |message: &Value| match &message["content"] {
+        Value::String(text) => text.clone(),
+        parts => parts[0]["text"].as_str().unwrap_or_default().to_owned(),
+    };
+    let is_instruction = |message: &&Value| matches!(message["role"].as_str(), Some("system" | "developer"));
+    let mut said: Vec<String> = messages.iter().filter(is_instruction).map(text).collect();
+    for message in messages.iter().filter(|message| !is_instruction(message)) {
+        match message["role"].as_str() {
+            Some("tool") => said.push(format!("result {} {}", message["tool_call_id"], text(message))),
+            _ => said.push(text(message)),
+        }
+        let calls = message["tool_calls"].as_array().into_iter().flatten();
+        said.extend(calls.map(|call| format!("call {}", call["id"])));
+    }
+    said.retain(|said| !said.is_empty());
+    said
+}
+
+fn said_in_theirs(body: &Value) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut block = |block: &Value| match block["type"].as_str() {
+        Some("tool_use") => said.push(format!("call {}", block["id"])),
+        Some("tool_result") => {
+            let content = &block["content"];
+            let text = content.as_str().or(content[0]["text"].as_str()).unwrap_or_default();
+            said.push(format!("result {} {text}", block["tool_use_id"]));
+        }
+        _ => said.push(block["text"].as_str().unwrap().to_owned()),
+    };
+    let mut content = |content: &Value| match content {
+        Value::String(text) => block(&json!({"type": "text", "text": text})),
+        blocks => blocks.as_array().into_iter().flatten().for_each(&mut block),
+    };
+    content(&body["system"]);
+    body["messages"].as_array().unwrap().iter().for_each(|turn| content(&turn["content"]));
+    said.retain(|said| !said.is_empty());
+    said
+}
+
+proptest! {
+    #[test]
+    fn nothing_said_is_lost_and_sides_take_turns(messages in conversation()) {
+        let body = translated(json!({"messages": messages}));
+        prop_assert_eq!(said_in_theirs(&body), said_in_ours(&messages));
+        let turns = body["messages"].as_array().unwrap();
+        prop_assert!(turns.windows(2).all(|pair| pair[0]["role"] != pair[1]["role"]));
+    }
 }

@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
 use super::*;
 use crate::anthropic::{COMPLETE, MESSAGES};
 use crate::recorded::fold::{chunks, events_of, fold, normal};
@@ -239,4 +242,63 @@ fn nothing_is_said_after_the_end() {
     let upstream = message(&text(0, &["a"]), json!({}));
     let (sent, _) = run(&MESSAGES, back(false), (upstream.clone() + &upstream).as_bytes(), &[usize::MAX]);
     assert_eq!(chunks(&sent).len(), 2);
+}
+
+/// A block as the whole answer has it.
+fn blocks() -> impl Strategy<Value = Value> {
+    let input = prop::collection::btree_map("[a-z\"]{0,3}", "\\PC{0,6}", 0..3);
+    prop_oneof![
+        "\\PC{0,12}".prop_map(|text| json!({"type": "text", "text": text})),
+        ("[a-z]{0,9}", "[a-z]{1,9}")
+            .prop_map(|(text, mark)| json!({"type": "thinking", "thinking": text, "signature": mark})),
+        "[a-z]{0,9}".prop_map(|data| json!({"type": "redacted_thinking", "data": data})),
+        input.clone().prop_map(|input| json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": input})),
+        input.prop_map(|input| json!({"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": input})),
+    ]
+}
+
+/// The same block as a stream has it, texts cut after every `length` characters.
+fn streamed(index: u64, whole: &Value, length: usize) -> Vec<Value> {
+    let mut start = whole.clone();
+    let mut deltas = Vec::new();
+    let mut cut = |kind: &str, key: &str, text: &str| {
+        let chars: Vec<char> = text.chars().collect();
+        deltas.extend(chars.chunks(length).map(|piece| json!({"type": kind, key: piece.iter().collect::<String>()})));
+    };
+    for (member, kind, key) in [
+        ("text", "text_delta", "text"),
+        ("thinking", "thinking_delta", "thinking"),
+        ("signature", "signature_delta", "signature"),
+    ] {
+        if let Some(text) = whole[member].as_str() {
+            cut(kind, key, text);
+            start[member] = "".into();
+        }
+    }
+    if let Some(input) = whole["input"].as_object() {
+        let text = if input.is_empty() { String::new() } else { whole["input"].to_string() };
+        cut("input_json_delta", "partial_json", &text);
+        start["input"] = json!({});
+    }
+    block(index, start, &deltas)
+}
+
+proptest! {
+    #[test]
+    fn folding_the_stream_gives_the_whole_answer(
+        blocks in prop::collection::vec(blocks(), 0..6),
+        length in 1..5_usize,
+        stop in prop::sample::select(vec!["end_turn", "tool_use", "max_tokens", "refusal"]),
+        lengths in prop::collection::vec(1..200_usize, 1..6),
+    ) {
+        let events: Vec<Value> =
+            blocks.iter().enumerate().flat_map(|(at, whole)| streamed(at as u64, whole, length)).collect();
+        let upstream = message(&events, json!({"stop_reason": stop}));
+        let (sent, stream) = run(&MESSAGES, back(true), upstream.as_bytes(), &lengths);
+        prop_assert_eq!(stream.outcome(), Some(Ok(())));
+        let whole = json!({"id": "msg_1", "model": "claude", "content": blocks, "stop_reason": stop, "usage":
+            {"input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 9}});
+        let whole = answer_to(&MESSAGES, &whole, Asked::default()).unwrap();
+        prop_assert_eq!(normal(fold(&chunks(&sent), MESSAGES.task())), normal(whole));
+    }
 }

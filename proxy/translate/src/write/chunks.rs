@@ -29,6 +29,7 @@ pub struct Chunks {
 #[derive(Clone, Default)]
 struct State {
     begun: bool,
+    has_text: bool,
     calls: usize,
     finished: bool,
 }
@@ -74,10 +75,10 @@ impl Chunks {
             return;
         }
         self.count(text);
+        self.state(choice).has_text = true;
         if self.task == Task::Chat {
             self.delta(choice, "content", text);
         } else {
-            self.state(choice).begun = true;
             self.completion(choice, text, None);
         }
     }
@@ -153,11 +154,17 @@ impl Chunks {
         if mem::replace(&mut state.finished, true) {
             return;
         }
+        // A message has text, be it empty, or calls.
+        let is_empty = !state.has_text && state.calls == 0;
         if self.task != Task::Chat {
             return self.completion(choice, "", Some(finish));
         }
         self.chunk(choice, |out, first| {
-            let delta: &[u8] = if first { br#""delta":{"role":"assistant","content":""}"# } else { br#""delta":{}"# };
+            let delta: &[u8] = match (first, is_empty) {
+                (true, _) => br#""delta":{"role":"assistant","content":""}"#,
+                (false, true) => br#""delta":{"content":""}"#,
+                (false, false) => br#""delta":{}"#,
+            };
             out.extend_from_slice(delta);
             out.extend_from_slice(br#","finish_reason":"#);
             json(out, &finish);

@@ -143,7 +143,10 @@ impl Machine for Messages {
                     self.finish(delta, out);
                 }
             }
-            "message_stop" => return Ok(Flow::Done),
+            "message_stop" => {
+                self.stop_all(out);
+                return Ok(Flow::Done);
+            }
             "error" => return Err(failure(event.data, &self.secrets)),
             // `ping`, and what the API may add: its versioning policy asks to pass over unknown events.
             _ => {}
@@ -269,7 +272,15 @@ impl Messages {
         }
     }
 
+    /// What a compatible server left open.
+    fn stop_all(&mut self, out: &mut Chunks) {
+        for (_, open) in mem::take(&mut self.open) {
+            self.stop(open, out);
+        }
+    }
+
     fn finish(&mut self, delta: Delta<'_>, out: &mut Chunks) {
+        self.stop_all(out);
         let finish = finish(delta.stop_reason.as_deref(), out.has_calls(0));
         let stop = Stop { reason: delta.stop_reason, sequence: delta.stop_sequence, details: delta.stop_details };
         let own = stop.into_own();

@@ -114,6 +114,17 @@ fn blocks_that_come_whole_lose_nothing() {
 }
 
 #[test]
+fn what_is_left_open_is_closed() {
+    let call = json!({"type": "tool_use", "id": "x", "name": "f", "input": {}});
+    let start = [json!({"type": "content_block_start", "index": 0, "content_block": call})];
+    let choice = folded_message(&start, json!({"stop_reason": "tool_use"}));
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["arguments"], json!({}));
+    let no_reason = folded(&sse(start.iter().chain(&[json!({"type": "message_stop"})])), Asked::default());
+    assert_eq!(no_reason["choices"][0]["finish_reason"], "tool_calls");
+    assert_eq!(no_reason["choices"][0]["message"], choice["message"]);
+}
+
+#[test]
 fn usage_is_cumulative() {
     let (sent, stream) = run(&MESSAGES, back(true), message(&text(0, &["a"]), json!({})).as_bytes(), &[10]);
     let usage = stream.usage().unwrap();

@@ -194,7 +194,8 @@ impl Chunks {
     /// The stream has ended well.
     pub(crate) fn end(&mut self) {
         for choice in 0..self.choices.len().max(1) as u32 {
-            self.finish(choice, Finish::Stop);
+            let finish = if self.has_calls(choice) { Finish::ToolCalls } else { Finish::Stop };
+            self.finish(choice, finish);
         }
         if let Some(usage) = self.usage.filter(|_| self.include_usage) {
             self.begin();

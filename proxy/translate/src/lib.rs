@@ -65,7 +65,7 @@ pub use peek::{Ask, Model, PeekError};
 pub use split::Framing;
 pub use stream::{Flow, Machine, Stream};
 pub use task::{Fill, Task};
-pub use usage::{Usage, estimate};
+pub use usage::{Count, Usage, estimate};
 
 /// The pair for a model of a provider, both as the config names them; `None` if the provider has no such task, or
 /// speaks the client's schema. `maker`: who made the model, where the config says so (`bedrock_provider`).

@@ -110,8 +110,8 @@ struct CompletionDetails {
 }
 
 /// A count as providers write it: some send floats, and a broken one may send less than nothing.
-#[derive(Clone, Copy, Default)]
-struct Count(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count(pub u64);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {

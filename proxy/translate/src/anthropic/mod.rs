@@ -23,7 +23,7 @@ use crate::pair::{How, Pair, Reply, Streaming};
 use crate::split::Framing;
 use crate::table::Params;
 use crate::wire::Raw;
-use crate::{Task, Usage};
+use crate::{Count, Task, Usage};
 
 const PROVIDER: &str = "anthropic";
 
@@ -150,16 +150,16 @@ fn status_of(kind: &str) -> Option<u16> {
 /// Token counts as the API writes them. Those of a stream are totals so far, and a later one wins, member by member.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Tokens {
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
+    input_tokens: Option<Count>,
+    cache_creation_input_tokens: Option<Count>,
+    cache_read_input_tokens: Option<Count>,
+    output_tokens: Option<Count>,
     output_tokens_details: Option<OutputDetails>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct OutputDetails {
-    thinking_tokens: Option<u64>,
+    thinking_tokens: Option<Count>,
 }
 
 impl Tokens {
@@ -175,13 +175,13 @@ impl Tokens {
     /// `input_tokens` counts neither cache class; `output_tokens` includes thinking.
     fn usage(&self) -> Option<Usage> {
         self.input_tokens.or(self.output_tokens)?;
-        let output = self.output_tokens.unwrap_or_default();
-        let thinking = self.output_tokens_details.and_then(|details| details.thinking_tokens);
-        let reasoning = thinking.unwrap_or_default().min(output);
+        let count = |count: Option<Count>| count.unwrap_or_default().0;
+        let output = count(self.output_tokens);
+        let reasoning = count(self.output_tokens_details.and_then(|details| details.thinking_tokens)).min(output);
         Some(Usage {
-            fresh_input: self.input_tokens.unwrap_or_default(),
-            cache_read: self.cache_read_input_tokens.unwrap_or_default(),
-            cache_write: self.cache_creation_input_tokens.unwrap_or_default(),
+            fresh_input: count(self.input_tokens),
+            cache_read: count(self.cache_read_input_tokens),
+            cache_write: count(self.cache_creation_input_tokens),
             reasoning,
             output: output - reasoning,
         })

@@ -130,6 +130,9 @@ fn usage_is_cumulative() {
     let usage = stream.usage().unwrap();
     assert_eq!((usage.fresh_input, usage.cache_read, usage.output), (5, 2, 9));
     assert_eq!(chunks(&sent).last().unwrap()["usage"]["prompt_tokens"], 7);
+    let odd = message(&text(0, &["a"]), json!({})).replace("\"output_tokens\":9", "\"output_tokens\":9.0,\"x\":-1");
+    let (_, stream) = run(&MESSAGES, back(true), odd.as_bytes(), &[10]);
+    assert_eq!(stream.usage(), Some(usage));
     let early = sse([&json!({"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}})]);
     let (_, stream) = failed(&early);
     assert_eq!(stream.usage().map(|usage| usage.total()), Some(6), "a stream that breaks off has used tokens too");

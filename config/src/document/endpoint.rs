@@ -31,7 +31,7 @@ pub struct EndpointSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<TagSpec>,
     /// Stored and shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub route_optimized: bool,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -11,7 +11,7 @@ use crate::{
     compile::{self, Context, Door, Findings},
     dependencies::Dependencies,
     diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
-    document::{EndpointSpec, is_name, NAME_EXPECTED},
+    document::{EndpointSpec, NAME_EXPECTED, is_name},
     inputs::{ENDPOINTS_FOLDER, FILE_COUNT_LIMIT, FILE_LIMIT, endpoint_paths},
     schema,
     secret::Resolver,

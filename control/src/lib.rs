@@ -6,15 +6,12 @@
 
 pub mod access;
 pub mod api;
-mod atomic;
 pub mod audit;
 pub mod caller;
 pub mod error;
 pub mod jwt;
-pub mod last_good;
 pub mod plane;
 pub mod store;
-pub mod tokens;
 
 use std::sync::Arc;
 

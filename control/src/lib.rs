@@ -8,8 +8,10 @@ pub mod access;
 pub mod api;
 pub mod audit;
 pub mod caller;
+mod credentials;
 pub mod error;
 pub mod jwt;
+pub mod lifecycle;
 pub mod plane;
 pub mod store;
 

@@ -11,7 +11,7 @@ use super::{AiGatewaySpec, ExternalModelSpec, Percent, RateLimitSpec, SecretRef,
 pub(crate) const NAME_EXPECTED: &str = "1 to 63 letters, digits, - or _";
 
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "endpoints/<name>.yaml")]
 pub struct EndpointSpec {
     /// Unique; in a file, the file's name without its ending.

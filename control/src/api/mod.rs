@@ -1,6 +1,7 @@
 //! The REST API: one table of routes, from which the axum router and the OpenAPI document are both made.
 
 mod answer;
+mod endpoints;
 mod request;
 mod route;
 mod router;
@@ -15,7 +16,7 @@ use crate::Control;
 
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
-    Vec::new()
+    endpoints::routes()
 }
 
 /// The control API. Paths come without a slash at the end; every request carries a [`crate::Caller`] in its extensions.

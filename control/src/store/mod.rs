@@ -5,6 +5,7 @@
 //! `spawn_blocking`.
 
 mod documents;
+pub mod endpoints;
 mod migrate;
 pub mod secrets;
 mod takeover;
@@ -31,6 +32,7 @@ pub struct Store {
     /// `data_version` of the writer's connection when it was last asked. A connection's own writes do not change it.
     seen: AtomicI64,
     workspace_id: String,
+    cache: endpoints::Cache,
 }
 
 impl Store {
@@ -49,7 +51,9 @@ impl Store {
         tokens::remove_expired(&writer)?;
         let reader = connect(&path)?;
         let seen = AtomicI64::new(data_version(&writer)?);
-        Ok(Store { folder: folder.into(), writer: Mutex::new(writer), reader: Mutex::new(reader), seen, workspace_id })
+        let cache = endpoints::cache(&reader)?;
+        let (writer, reader) = (Mutex::new(writer), Mutex::new(reader));
+        Ok(Store { folder: folder.into(), writer, reader, seen, workspace_id, cache })
     }
 
     /// The state folder.

@@ -4,8 +4,11 @@
 //! synced to disk before they return; reading never waits for a writer. All methods block for disk; async code calls them through
 //! `spawn_blocking`.
 
+pub mod acls;
+mod backup;
 mod documents;
 pub mod endpoints;
+mod keyring;
 mod migrate;
 pub mod secrets;
 mod takeover;
@@ -21,6 +24,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use crate::ControlError;
 
+/// The database's file under the state folder.
+const DATABASE: &str = "weirgate.db";
 /// How long a writer waits for another process' transaction.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -32,6 +37,7 @@ pub struct Store {
     /// `data_version` of the writer's connection when it was last asked. A connection's own writes do not change it.
     seen: AtomicI64,
     workspace_id: String,
+    keyring: keyring::Keyring,
     cache: endpoints::Cache,
 }
 
@@ -42,7 +48,7 @@ impl Store {
         make_folder(folder)?;
         // Switching to WAL, migrating and taking over are one process' work at a time.
         let _opening = lock_folder(folder)?;
-        let path = folder.join("weirgate.db");
+        let path = folder.join(DATABASE);
         make_private(&path)?;
         let mut writer = connect(&path)?;
         migrate::run(&mut writer, &path)?;
@@ -52,8 +58,15 @@ impl Store {
         let reader = connect(&path)?;
         let seen = AtomicI64::new(data_version(&writer)?);
         let cache = endpoints::cache(&reader)?;
-        let (writer, reader) = (Mutex::new(writer), Mutex::new(reader));
-        Ok(Store { folder: folder.into(), writer, reader, seen, workspace_id, cache })
+        Ok(Store {
+            folder: folder.into(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            seen,
+            workspace_id,
+            keyring: keyring::Keyring::new(folder),
+            cache,
+        })
     }
 
     /// The state folder.

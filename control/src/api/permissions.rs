@@ -22,21 +22,18 @@ const PATH: &str = "/api/2.0/permissions/serving-endpoints/{id}";
 const LEVELS: &str = "/api/2.0/permissions/serving-endpoints/{id}/permissionLevels";
 
 pub(super) fn routes() -> Vec<Route> {
-    let conflicts = [Reason::Conflict];
     vec![
         Route::new(Method::Get, PATH, "Who may do what with an endpoint.", get).answers::<EndpointPermissions>(),
         Route::new(Method::Put, PATH, "Replaces the direct grants.", |request| change(&request, replaced))
             .audits("permissions.set")
             .takes::<AccessControlList>()
-            .answers::<EndpointPermissions>()
-            .refuses(&conflicts),
+            .answers::<EndpointPermissions>(),
         Route::new(Method::Patch, PATH, "Adds grants, or overrides those of the same principals.", |request| {
             change(&request, merged)
         })
         .audits("permissions.update")
         .takes::<AccessControlList>()
-        .answers::<EndpointPermissions>()
-        .refuses(&conflicts),
+        .answers::<EndpointPermissions>(),
         Route::new(Method::Get, LEVELS, "The levels that can be granted.", levels).answers::<PermissionLevels>(),
     ]
 }

@@ -1,8 +1,16 @@
 //! Findings and their places: first as a [`Pointer`] into a document (the same for YAML and JSON), then as file:line:column.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
+
+use crate::yaml::Position;
+
+/// Characters of a key that a message shows.
+const SHOWN_KEY: usize = 128;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -70,7 +78,8 @@ impl Pointer {
                 if !text.is_empty() {
                     text.push('.');
                 }
-                text.push_str(&part);
+                // Keys come from outside: one line each, and not without end.
+                text.extend(part.chars().take(SHOWN_KEY).map(|c| if c.is_control() { ' ' } else { c }));
             }
         }
         text
@@ -108,6 +117,19 @@ impl Problem {
     }
 }
 
+/// `path: message`, with the path as people write it.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A finding about a key names the key itself, so only its holder is left to tell.
+        let holder = if self.on_key { self.at.parent() } else { None };
+        let path = holder.as_ref().unwrap_or(&self.at).dotted();
+        if !path.is_empty() {
+            write!(f, "{path}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 /// A finding with its file and position. Displays as `file:line:column: severity: message`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Diagnostic {
@@ -127,6 +149,11 @@ impl Diagnostic {
     /// An error about a file as a whole.
     pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: 0, column: 0, severity: Severity::Error, message: message.into() }
+    }
+
+    /// A problem at its place in a file.
+    pub(crate) fn of_problem(file: &Path, Position { line, column }: Position, problem: &Problem) -> Self {
+        Self { file: file.to_owned(), line, column, severity: problem.severity, message: problem.to_string() }
     }
 }
 

@@ -1,21 +1,34 @@
 //! The REST API: one table of routes, from which the axum router and the OpenAPI document are both made.
 
 mod answer;
+mod catalog;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod gateway;
+mod observe;
+mod openapi;
+mod permissions;
+mod query_schema;
+mod request;
 mod route;
+mod router;
 
 use std::sync::Arc;
 
-pub use answer::Problem;
-pub use route::{Answer, Method, Request, Route};
+pub use answer::{Answer, Problem};
+pub use request::Request;
+pub use route::{Method, Route};
 
 use crate::Control;
 
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
-    Vec::new()
+    let areas =
+        [catalog::routes(), gateway::routes(), observe::routes(), permissions::routes(), vec![openapi::route()]];
+    areas.into_iter().flatten().collect()
 }
 
 /// The control API. Paths come without a slash at the end; every request carries a [`crate::Caller`] in its extensions.
 pub fn router(control: Arc<Control>) -> axum::Router {
-    route::router(routes(), control)
+    router::router(routes(), control)
 }

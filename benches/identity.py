@@ -1,0 +1,241 @@
+"""Measures what 10 000 tokens and 1000 endpoints cost, beside one of each: instructions per request, and time to readiness.
+
+identity.py BENCH_BINARIES WEIRGATE, with in the environment FEWER and MORE (2000 and 6000 requests) and STARTS (7).
+Instructions are counted by callgrind over the whole process. Two runs that differ in nothing but the number of requests
+give the cost of one: what start-up costs cancels out. Ends with status 1 if a limit is exceeded.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from run import HERE, gateway_version, machine
+
+GATEWAY, OPERATIONS, UPSTREAM = (f"127.0.0.1:{port}" for port in range(19710, 19713))
+MOST_INSTRUCTIONS = 1.02
+MOST_START_SECONDS = 0.5
+PATIENCE = 120
+"""Seconds for a gateway to get ready; under callgrind it runs some fifty times slower."""
+
+
+@dataclass
+class World:
+    """A gateway's folders, and who may ask it for what."""
+
+    name: str
+    tokens: int
+    endpoints: int
+    folder: Path
+    per_request: float = 0.0
+    starts: list[float] = field(default_factory=list)
+
+    def command(self, weirgate: str) -> list[str | Path]:
+        return [weirgate, "run", "--config", self.folder / "config", "--state", self.folder / "state"]
+
+    def token(self, n: int) -> str:
+        return "wg-" + hashlib.sha256(f"token {n}".encode()).hexdigest()
+
+
+def user(n: int) -> str:
+    return f"user{n:05}@example.org"
+
+
+def endpoint(n: int) -> str:
+    return f"endpoint-{n:04}"
+
+
+def write_config(world: World) -> None:
+    config = world.folder / "config"
+    (config / "endpoints").mkdir(parents=True)
+    (config / "weirgate.yaml").write_text(f"""
+listeners: [{{ address: "{GATEWAY}" }}]
+operations: {{ address: "{OPERATIONS}" }}
+threads: 1
+upstreams: {{ allow_private: true }}
+""")
+    entity = {
+        "name": "a",
+        "external_model": {
+            "name": "gpt-4o-mini",
+            "provider": "openai",
+            "task": "llm/v1/chat",
+            "openai_config": {"openai_api_base": f"http://{UPSTREAM}/v1", "openai_api_key_plaintext": "upstream-key"},
+        },
+    }
+    for n in range(world.endpoints):
+        document = {
+            "name": endpoint(n),
+            "config": {"served_entities": [entity]},
+            "permissions": [{"group_name": "callers", "permission_level": "CAN_QUERY"}],
+        }
+        (config / f"endpoints/{endpoint(n)}.yaml").write_text(json.dumps(document, indent=2))
+
+
+def write_tokens(world: World) -> None:
+    """Into the database that the gateway made at its first start: one insert is what the API and the command line do too."""
+    now = int(time.time() * 1000)
+    rows = [
+        (f"{n:032x}", hashlib.sha256(world.token(n).encode()).digest(), "user", user(n), '["callers"]', 0, "", now, "bench", None)
+        for n in range(world.tokens)
+    ]
+    columns = "id, sha256, kind, name, groups, admin, comment, created_at, created_by, expires_at"
+    with sqlite3.connect(world.folder / "state/weirgate.db") as database:
+        database.execute("DELETE FROM tokens")
+        database.executemany(f"INSERT INTO tokens ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.close()
+
+
+def is_ready() -> bool:
+    try:
+        connection = http.client.HTTPConnection(OPERATIONS, timeout=PATIENCE)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            sys.exit(f"error: the process does not get ready:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.001)
+
+
+def run_while(command: list[str | Path], log: Path, work: Callable[[subprocess.Popen], None]) -> None:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        work(process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            sys.exit("error: the process does not end")
+
+
+def put_load(world: World, requests: int) -> None:
+    """One after the other over one connection, going through tokens and endpoints so that any stretch of them is spread."""
+    host, port = GATEWAY.split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answers = client.makefile("rb")
+        for n in range(requests):
+            # 7919 is prime to both numbers; endpoint names have one length, so all requests do.
+            body = json.dumps({"model": endpoint(n * 7919 % world.endpoints), "messages": [{"role": "user", "content": "Why?"}]})
+            client.sendall(
+                (
+                    f"POST /v1/chat/completions HTTP/1.1\r\nhost: {GATEWAY}\r\nauthorization: Bearer {world.token(n * 7919 % world.tokens)}\r\n"
+                    f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+                ).encode()
+            )
+            status, length = answers.readline(), 0
+            while (line := answers.readline()) not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            answer = answers.read(length)
+            if b" 200 " not in status or b'"choices"' not in answer:
+                sys.exit(f"error: {world.name}: request {n} was answered {status!r} {answer[:300]!r}")
+
+
+def instructions(world: World, weirgate: str, requests: int) -> int:
+    """Of a gateway's whole life with this many requests."""
+    out = world.folder / f"callgrind.{requests}"
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *world.command(weirgate)]
+    log = world.folder / "log"
+
+    def work(process: subprocess.Popen) -> None:
+        wait_for(is_ready, process, log)
+        put_load(world, requests)
+
+    run_while(command, log, work)
+    total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
+    if not total:
+        sys.exit(f"error: callgrind counted nothing:\n{log.read_text(errors='replace')[-2000:]}")
+    return int(total.group(1))
+
+
+def start_seconds(world: World, weirgate: str) -> float:
+    log, begin = world.folder / "log", time.monotonic()
+    taken = 0.0
+
+    def work(process: subprocess.Popen) -> None:
+        nonlocal taken
+        wait_for(is_ready, process, log)
+        taken = time.monotonic() - begin
+
+    run_while(world.command(weirgate), log, work)
+    return taken
+
+
+def main() -> None:
+    binaries, weirgate = Path(sys.argv[1]), sys.argv[2]
+    fewer, more, starts = (int(os.environ.get(name) or usual) for name, usual in [("FEWER", 2000), ("MORE", 6000), ("STARTS", 7)])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        worlds = [World("one of each", 1, 1, folder / "small"), World("many", 10_000, 1000, folder / "large")]
+        stub_log = folder / "stub.log"
+
+        def measure(_stub: subprocess.Popen) -> None:
+            for world in worlds:
+                write_config(world)
+                start_seconds(world, weirgate)
+                write_tokens(world)
+            for turn in range(starts):
+                for world in worlds[:: 1 if turn % 2 else -1]:
+                    world.starts.append(start_seconds(world, weirgate))
+            for world in worlds:
+                counts = [instructions(world, weirgate, requests) for requests in (fewer, more)]
+                world.per_request = (counts[1] - counts[0]) / (more - fewer)
+                print(f"==> {world.name}: {world.per_request:.0f} instructions per request", flush=True)
+
+        run_while([binaries / "upstream_stub", UPSTREAM], stub_log, measure)
+    small, large = worlds
+    ratio, start = large.per_request / small.per_request, statistics.median(large.starts)
+    rows = "\n".join(
+        f"| {world.tokens} | {world.endpoints} | {world.per_request:.0f} | {world.per_request / small.per_request:.4f} "
+        f"| {statistics.median(world.starts):.3f} | {min(world.starts):.3f} | {max(world.starts):.3f} |"
+        for world in worlds
+    )
+    results = f"""# What tokens and endpoints cost
+
+Written by `make bench-identity` (FEWER={fewer} MORE={more} STARTS={starts}) on {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC.
+
+Machine: {machine()}. Versions: {gateway_version(weirgate)}.
+
+Instructions are callgrind's, of the whole process, in user space: the difference between {more} and {fewer} requests over
+their number. One worker thread, one keep-alive connection, requests spread over all tokens (in the store) and endpoints
+(with permissions by group), upstream on loopback. Seconds are from the start of the process to `200` of `/readyz`, not
+under callgrind.
+
+| tokens | endpoints | instructions/request | × one of each | start s, median | min | max |
+|--:|--:|--:|--:|--:|--:|--:|
+{rows}
+
+Limits: {MOST_INSTRUCTIONS:.2f} × the instructions, {MOST_START_SECONDS} s to readiness.
+"""
+    (HERE / "RESULTS-identity.md").write_text(results)
+    print(results)
+    if ratio > MOST_INSTRUCTIONS or start > MOST_START_SECONDS:
+        sys.exit("error: over the limit")
+
+
+if __name__ == "__main__":
+    main()

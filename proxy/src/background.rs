@@ -1,4 +1,4 @@
-//! What runs beside the requests: engines, name lookups, tokens made by another process.
+//! What runs beside the requests: engines, name lookups, issuers' keys, deployments, and what other processes write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,25 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::sync::watch;
+use tokio::task::block_in_place;
 use tokio::time::sleep;
+use weirgate_config::snapshot::Snapshot;
+use weirgate_control::{Control, lifecycle};
 
 use crate::live::Live;
 use crate::resolver;
 
 /// How often to look. How soon a token made by `weirgate token create` is accepted.
-const TOKENS_EVERY: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// The background tasks of one gateway.
 pub struct Background {
     /// What they work on.
     pub live: Arc<Live>,
+    /// What the life cycle of endpoints works on.
+    pub control: Arc<Control>,
+    /// The state that is served, to be kept for a start with broken files.
+    pub good: watch::Receiver<Arc<Snapshot>>,
     /// Tells the engines to stop: later than the listeners, for requests in flight need them.
     pub stop_engines: watch::Receiver<bool>,
     /// Told when all engines have ended.
@@ -32,24 +39,36 @@ impl BackgroundService for Background {
             self.live.shared.engines.run(self.stop_engines.clone()).await;
             self.engines_ended.send_replace(true);
         };
-        tokio::join!(engines, resolver::run(&self.live.shared), watch_tokens(&self.live));
+        tokio::join!(
+            engines,
+            resolver::run(&self.live.shared),
+            self.live.identities.issuers.keep_fresh(),
+            lifecycle::run(self.control.clone()),
+            self.keep_good(),
+            look(&self.live),
+        );
     }
 }
 
-/// The file is replaced as a whole, so its time and number change with every token.
-async fn watch_tokens(live: &Live) {
-    use std::os::unix::fs::MetadataExt;
-    let file = live.token_file();
-    let look = || std::fs::metadata(&file).ok().map(|m| (m.ino(), m.mtime(), m.mtime_nsec()));
-    let mut seen = look();
-    loop {
-        sleep(TOKENS_EVERY).await;
-        live.sweep();
-        let now = look();
-        if now != seen {
-            seen = now;
-            // Compiling may look names up, which blocks.
-            tokio::task::block_in_place(|| live.reload_tokens());
+impl Background {
+    /// That it cannot be kept is no reason not to serve it.
+    async fn keep_good(&self) {
+        let mut good = self.good.clone();
+        // The first one is news as well.
+        good.mark_changed();
+        while good.changed().await.is_ok() {
+            let snapshot = good.borrow_and_update().clone();
+            if let Err(e) = block_in_place(|| self.control.store.save_documents(&snapshot.documents)) {
+                log::error!("{e}; a restart with broken files would have nothing to serve");
+            }
         }
+    }
+}
+
+async fn look(live: &Live) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        live.sweep();
+        block_in_place(|| live.follow_store());
     }
 }

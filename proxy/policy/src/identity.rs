@@ -1,6 +1,6 @@
 //! Who asks: tokens, their hashes, and the principals behind them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub enum PrincipalKind {
 }
 
 /// The account behind a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// Person or program.
     pub kind: PrincipalKind,
@@ -52,7 +52,7 @@ impl Principal {
 pub struct Credential {
     /// Whose token it is.
     pub principal: Arc<Principal>,
-    /// Unix seconds after which it is not accepted any more.
+    /// Milliseconds since the epoch from which on it is not accepted any more.
     pub expires_at: Option<u64>,
 }
 
@@ -60,15 +60,44 @@ pub struct Credential {
 #[derive(Debug, Default)]
 pub struct Directory {
     tokens: HashMap<TokenHash, Credential>,
+    /// Principals whose groups the configuration decides.
+    decided: HashMap<(PrincipalKind, Arc<str>), Arc<Principal>>,
 }
 
 impl Directory {
-    /// From hashes and credentials; a hash that comes twice keeps its last credential.
-    pub fn new(tokens: impl IntoIterator<Item = (TokenHash, Credential)>) -> Self {
-        Directory { tokens: tokens.into_iter().collect() }
+    /// From hashes and credentials; a hash that comes twice keeps its last credential. `decided` replaces groups and
+    /// admin right of the principals that it names, whatever their tokens say.
+    pub fn new(
+        tokens: impl IntoIterator<Item = (TokenHash, Credential)>,
+        decided: impl IntoIterator<Item = Principal>,
+    ) -> Self {
+        let decided = decided.into_iter().map(|p| ((p.kind, p.name.clone()), Arc::new(p))).collect();
+        let mut directory = Directory { tokens: HashMap::new(), decided };
+        // One allocation for all tokens of a principal.
+        let mut shared: HashSet<Arc<Principal>> = HashSet::new();
+        let mut share = |principal: Arc<Principal>| match shared.get(&principal) {
+            Some(same) => same.clone(),
+            None => {
+                shared.insert(principal.clone());
+                principal
+            }
+        };
+        let tokens = tokens.into_iter().map(|(hash, Credential { principal, expires_at })| {
+            (hash, Credential { principal: share(directory.decided(principal)), expires_at })
+        });
+        directory.tokens = tokens.collect();
+        directory
     }
 
-    /// The principal of a token at `now` (Unix seconds), if it is known and not expired.
+    /// A principal as the configuration wants it, else as it is.
+    pub fn decided(&self, principal: Arc<Principal>) -> Arc<Principal> {
+        if self.decided.is_empty() {
+            return principal;
+        }
+        self.decided.get(&(principal.kind, principal.name.clone())).cloned().unwrap_or(principal)
+    }
+
+    /// The principal of a token at `now` (milliseconds since the epoch), if it is known and not expired.
     pub fn authenticate(&self, token: &[u8], now: u64) -> Option<&Arc<Principal>> {
         let credential = self.tokens.get(&hash_token(token))?;
         match credential.expires_at {
@@ -96,7 +125,7 @@ mod tests {
             groups: vec!["research".into()],
             admin: false,
         });
-        Directory::new([(hash_token(b"secret"), Credential { principal, expires_at })])
+        Directory::new([(hash_token(b"secret"), Credential { principal, expires_at })], [])
     }
 
     #[test]
@@ -109,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_at_its_second() {
+    fn a_token_ends_at_its_millisecond() {
         let known = directory(Some(100));
         assert!(known.authenticate(b"secret", 99).is_some());
         assert!(known.authenticate(b"secret", 100).is_none());
@@ -122,6 +151,31 @@ mod tests {
         for wrong in [&b"Basic abc"[..], b"Bearer", b"Bearer ", b"", b"Bearerabc"] {
             assert_eq!(bearer(wrong), None);
         }
+    }
+
+    #[test]
+    fn the_configuration_decides_the_groups_of_the_account_that_it_names() {
+        let of = |kind, groups: &[&str], admin| Principal {
+            kind,
+            name: "ada".into(),
+            groups: groups.iter().map(|g| (*g).into()).collect(),
+            admin,
+        };
+        let token = |kind| Credential { principal: Arc::new(of(kind, &["old"], true)), expires_at: None };
+        let known = Directory::new(
+            [
+                (hash_token(b"a"), token(PrincipalKind::User)),
+                (hash_token(b"b"), token(PrincipalKind::User)),
+                (hash_token(b"c"), token(PrincipalKind::ServicePrincipal)),
+            ],
+            [of(PrincipalKind::User, &["new"], false)],
+        );
+        let a = known.authenticate(b"a", 0).unwrap();
+        assert!(a.in_group("new") && !a.in_group("old") && !a.in_group(ADMINS));
+        assert!(Arc::ptr_eq(a, known.authenticate(b"b", 0).unwrap()));
+        assert!(known.authenticate(b"c", 0).unwrap().in_group("old"), "a service principal is another account");
+        let verdict = Arc::new(of(PrincipalKind::User, &["claimed"], true));
+        assert!(known.decided(verdict).in_group("new"));
     }
 
     #[test]

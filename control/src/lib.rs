@@ -4,16 +4,14 @@
 //! Endpoint documents are changed through [`weirgate_config::Keeper`], so that files and API are one state.
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod api;
-mod atomic;
 pub mod audit;
 pub mod caller;
 pub mod error;
 pub mod jwt;
-pub mod last_good;
 pub mod plane;
 pub mod store;
-pub mod tokens;
 
 use std::sync::Arc;
 

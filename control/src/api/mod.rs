@@ -1,12 +1,15 @@
 //! The REST API: one table of routes, from which the axum router and the OpenAPI document are both made.
 
 mod answer;
+mod request;
 mod route;
+mod router;
 
 use std::sync::Arc;
 
-pub use answer::Problem;
-pub use route::{Answer, Method, Request, Route};
+pub use answer::{Answer, Problem};
+pub use request::Request;
+pub use route::{Method, Route};
 
 use crate::Control;
 
@@ -17,5 +20,5 @@ fn routes() -> Vec<Route> {
 
 /// The control API. Paths come without a slash at the end; every request carries a [`crate::Caller`] in its extensions.
 pub fn router(control: Arc<Control>) -> axum::Router {
-    route::router(routes(), control)
+    router::router(routes(), control)
 }

@@ -1,18 +1,11 @@
 //! One route: method, path, handler, and what the OpenAPI document says of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use schemars::{JsonSchema, SchemaGenerator};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-use weirgate_config::structure::Shape;
-use weirgate_policy::door::Refusal;
+use weirgate_policy::reason::Reason;
 
-use super::Problem;
-use crate::{Caller, Control};
+use super::{Answer, Problem, Request};
 
 /// Methods that the API uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,68 +18,55 @@ pub enum Method {
     Delete,
 }
 
-/// A request as a handler sees it.
-pub struct Request {
-    /// Everything that there is to work on.
-    pub control: Arc<Control>,
-    /// Who asks.
-    pub caller: Caller,
-    path: BTreeMap<String, String>,
-    query: BTreeMap<String, String>,
-    body: Bytes,
-}
-
-impl Request {
-    /// A segment of the path, percent-decoded. Empty if the route has no such segment.
-    pub fn path(&self, _name: &str) -> &str {
-        unimplemented!("helper D")
-    }
-
-    /// A parameter of the query string.
-    pub fn query(&self, _name: &str) -> Option<&str> {
-        unimplemented!("helper D")
-    }
-
-    /// The body, judged by the schema of its type (see [`weirgate_config::rest::read`]).
-    pub fn body<T: DeserializeOwned>(&self, _shape: &Shape) -> Result<T, Refusal> {
-        unimplemented!("helper D")
-    }
-}
-
-/// What a handler answers with.
-#[derive(Debug)]
-pub enum Answer {
-    /// 200 with a JSON object.
-    Json(Value),
-    /// 200 with text of this content type.
-    Text(&'static str, String),
-}
-
-impl Answer {
-    /// A 200 with this object.
-    pub fn json(_value: &impl Serialize) -> Self {
-        unimplemented!("helper D")
-    }
-
-    /// `{}`: success without content (contract §1: never an empty body).
-    pub fn empty() -> Self {
-        Answer::Json(Value::Object(serde_json::Map::new()))
+impl Method {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
     }
 }
 
 /// Handlers run on a thread that may block.
-type Handler = Arc<dyn Fn(Request) -> Result<Answer, Problem> + Send + Sync>;
+pub(super) type Handler = Arc<dyn Fn(Request) -> Result<Answer, Problem> + Send + Sync>;
+/// Adds a type to the document's schemas and names it.
+pub(super) type Schema = fn(&mut SchemaGenerator) -> schemars::Schema;
+
+/// A parameter of the query string.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Query {
+    pub(super) name: &'static str,
+    pub(super) required: bool,
+    pub(super) what: &'static str,
+}
+
+/// What a route answers with.
+#[derive(Clone, Copy)]
+pub(super) enum Output {
+    /// A JSON object nobody has described more closely.
+    Object,
+    /// An object of this type.
+    Typed(Schema),
+    /// Text of this content type.
+    Text(&'static str),
+}
 
 /// One route of the API.
 pub struct Route {
-    method: Method,
-    path: &'static str,
-    handler: Handler,
-    summary: &'static str,
-    admin: bool,
-    input: Option<fn(&mut SchemaGenerator) -> schemars::Schema>,
-    output: Option<fn(&mut SchemaGenerator) -> schemars::Schema>,
-    query: Vec<(&'static str, bool, &'static str)>,
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) handler: Handler,
+    pub(super) summary: &'static str,
+    pub(super) admin: bool,
+    pub(super) action: Option<&'static str>,
+    pub(super) input: Option<Schema>,
+    pub(super) output: Output,
+    pub(super) query: Vec<Query>,
+    pub(super) refuses: Vec<Reason>,
 }
 
 impl Route {
@@ -103,15 +83,24 @@ impl Route {
             handler: Arc::new(handler),
             summary,
             admin: false,
+            action: None,
             input: None,
-            output: None,
+            output: Output::Object,
             query: Vec::new(),
+            refuses: Vec::new(),
         }
     }
 
     /// Only for administrators; others get 403.
     pub fn admin(mut self) -> Self {
         self.admin = true;
+        self
+    }
+
+    /// Writes an audit entry of this action (`endpoint.create`) for each call, granted or refused. Its target is what the handler gave to
+    /// [`Request::concerns`], else the path's parameters; its versions are those of [`Answer::versions`].
+    pub fn audits(mut self, action: &'static str) -> Self {
+        self.action = Some(action);
         self
     }
 
@@ -123,17 +112,25 @@ impl Route {
 
     /// The type of the answer's body, for the document.
     pub fn answers<T: JsonSchema>(mut self) -> Self {
-        self.output = Some(|generator| generator.subschema_for::<T>());
+        self.output = Output::Typed(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    /// The content type of an answer that is text, for the document.
+    pub fn answers_text(mut self, content_type: &'static str) -> Self {
+        self.output = Output::Text(content_type);
         self
     }
 
     /// A parameter of the query string: name, whether it is required, what it is.
     pub fn asks(mut self, name: &'static str, required: bool, what: &'static str) -> Self {
-        self.query.push((name, required, what));
+        self.query.push(Query { name, required, what });
         self
     }
-}
 
-pub(super) fn router(_routes: Vec<Route>, _control: Arc<Control>) -> axum::Router {
-    unimplemented!("helper D")
+    /// Refusals beyond those that follow from path, parameters and body, for the document.
+    pub fn refuses(mut self, reasons: &[Reason]) -> Self {
+        self.refuses.extend(reasons);
+        self
+    }
 }

@@ -17,6 +17,9 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), Contro
         let why = format!("its schema is version {version}, this weirgate knows up to {}", STEPS.len());
         return Err(ControlError::Damaged { path: path.into(), why });
     };
+    if missing.is_empty() {
+        return Ok(());
+    }
     for step in missing {
         transaction.execute_batch(step)?;
     }

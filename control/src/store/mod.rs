@@ -4,17 +4,19 @@
 //! synced to disk before they return; reading never waits for a writer. All methods block for disk; async code calls them through
 //! `spawn_blocking`.
 
+mod documents;
 mod migrate;
 pub mod secrets;
+mod takeover;
 pub mod tokens;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::ControlError;
 
@@ -26,26 +28,38 @@ pub struct Store {
     folder: PathBuf,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
-    /// `data_version` of the writer's connection when it was last asked.
+    /// `data_version` of the writer's connection when it was last asked. A connection's own writes do not change it.
     seen: AtomicI64,
+    workspace_id: String,
 }
 
 impl Store {
     /// Opens the database under a state folder, making both (mode 0700 and 0600) if they are not there, and brings its schema up to date.
+    /// What an older version kept in JSON files there is taken over.
     pub fn open(folder: &Path) -> Result<Self, ControlError> {
         make_folder(folder)?;
+        // Switching to WAL, migrating and taking over are one process' work at a time.
+        let _opening = lock_folder(folder)?;
         let path = folder.join("weirgate.db");
         make_private(&path)?;
         let mut writer = connect(&path)?;
         migrate::run(&mut writer, &path)?;
+        takeover::run(&mut writer, folder)?;
+        let workspace_id = meta_or_insert(&writer, "workspace_id", || (rand::random::<u64>() >> 12).to_string())?;
+        tokens::remove_expired(&writer)?;
         let reader = connect(&path)?;
         let seen = AtomicI64::new(data_version(&writer)?);
-        Ok(Store { folder: folder.into(), writer: Mutex::new(writer), reader: Mutex::new(reader), seen })
+        Ok(Store { folder: folder.into(), writer: Mutex::new(writer), reader: Mutex::new(reader), seen, workspace_id })
     }
 
     /// The state folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A number that stays the same for the life of the state: the value of the header `X-Databricks-Org-Id`.
+    pub fn workspace_id(&self) -> &str {
+        &self.workspace_id
     }
 
     /// Whether another process has written since this was last asked.
@@ -72,6 +86,30 @@ impl Store {
     }
 }
 
+/// A value of `meta`.
+fn meta(connection: &Connection, key: &str) -> Result<Option<String>, ControlError> {
+    Ok(connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?)
+}
+
+/// A value of `meta`, made if it is not there.
+fn meta_or_insert(connection: &Connection, key: &str, make: impl FnOnce() -> String) -> Result<String, ControlError> {
+    if let Some(value) = meta(connection, key)? {
+        return Ok(value);
+    }
+    let value = make();
+    connection.execute("INSERT INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
+    Ok(value)
+}
+
+/// SQLite's integers are signed; a time beyond them is as good as never.
+fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn from_sql(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
 fn connect(path: &Path) -> Result<Connection, ControlError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -94,9 +132,23 @@ fn make_folder(folder: &Path) -> Result<(), ControlError> {
     made.map_err(|source| ControlError::Io { what: "make", path: folder.into(), source })
 }
 
+fn lock_folder(folder: &Path) -> Result<File, ControlError> {
+    let locked = File::open(folder).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|source| ControlError::Io { what: "lock", path: folder.into(), source })
+}
+
 /// SQLite gives its `-wal` and `-shm` files the mode of the database.
 fn make_private(path: &Path) -> Result<(), ControlError> {
     use std::os::unix::fs::OpenOptionsExt;
-    let opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    opened.map(drop).map_err(|source| ControlError::Io { what: "make", path: path.into(), source })
+    // Only a new file is opened here: closing an existing one would drop the POSIX locks that SQLite holds on it in this process.
+    match fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(ControlError::Io { what: "make", path: path.into(), source: e })
+        }
+        _ => Ok(()),
+    }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -4,6 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
+/// Characters of a key that a message shows.
+const SHOWN_KEY: usize = 128;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,7 +73,8 @@ impl Pointer {
                 if !text.is_empty() {
                     text.push('.');
                 }
-                text.push_str(&part);
+                // Keys come from outside: one line each, and not without end.
+                text.extend(part.chars().take(SHOWN_KEY).map(|c| if c.is_control() { ' ' } else { c }));
             }
         }
         text
@@ -105,6 +109,19 @@ impl Problem {
     pub fn on_key(mut self) -> Self {
         self.on_key = true;
         self
+    }
+}
+
+/// `path: message`, with the path as people write it.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A finding about a key names the key itself, so only its holder is left to tell.
+        let holder = if self.on_key { self.at.parent() } else { None };
+        let path = holder.as_ref().unwrap_or(&self.at).dotted();
+        if !path.is_empty() {
+            write!(f, "{path}: ")?;
+        }
+        f.write_str(&self.message)
     }
 }
 

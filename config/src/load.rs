@@ -232,10 +232,7 @@ impl Report {
     }
 
     fn add_at(&mut self, file: &Path, Position { line, column }: Position, problem: Problem) {
-        // A finding about a key names the key itself, so only its holder is left to tell.
-        let at = if problem.on_key { problem.at.parent().unwrap_or_default() } else { problem.at };
-        let path = at.dotted();
-        let message = if path.is_empty() { problem.message } else { format!("{path}: {}", problem.message) };
-        self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity: problem.severity, message });
+        let (severity, message) = (problem.severity, problem.to_string());
+        self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity, message });
     }
 }

@@ -17,6 +17,9 @@ pub(crate) use self::words::closest;
 use self::words::{expected, has_type, kind_of, list, quote_hint, span, type_names, unknown_key};
 use crate::diagnostic::{Pointer, Problem};
 
+/// The walk ends after about so many findings: a body of megabytes could be wrong everywhere.
+const MAX_PROBLEMS: usize = 200;
+
 /// What happens to keys that the schema does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownKeys {
@@ -117,6 +120,9 @@ impl<'s> Walk<'s> {
     }
 
     fn value(&mut self, schema: &'s Value, value: &Value, at: &Pointer) {
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         let schema = self.not_null(self.shape.resolve(schema));
         if let Some(words) = self.fixed_words(schema) {
             return self.word(schema, &words, value, at);

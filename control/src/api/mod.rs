@@ -1,6 +1,12 @@
 //! The REST API: one table of routes, from which the axum router and the OpenAPI document are both made.
 
 mod answer;
+mod catalog;
+mod gateway;
+mod observe;
+mod openapi;
+mod permissions;
+mod query_schema;
 mod request;
 mod route;
 mod router;
@@ -15,7 +21,9 @@ use crate::Control;
 
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
-    Vec::new()
+    let areas =
+        [catalog::routes(), gateway::routes(), observe::routes(), permissions::routes(), vec![openapi::route()]];
+    areas.into_iter().flatten().collect()
 }
 
 /// The control API. Paths come without a slash at the end; every request carries a [`crate::Caller`] in its extensions.

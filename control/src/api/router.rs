@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -167,3 +167,7 @@ fn fits(path: &'static str, segments: &[Cow<'_, str>]) -> bool {
 fn parameters(path: &'static str) -> Vec<bool> {
     template(path).map(|segment| parameter(segment).is_some()).collect()
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

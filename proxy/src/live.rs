@@ -89,10 +89,20 @@ impl Live {
         self.keeper.broken().map(|diagnostics| errors(&diagnostics))
     }
 
+    /// When an endpoint was made, in Unix seconds; 0 if that is not known.
+    pub fn created(&self, endpoint: &str) -> u64 {
+        self.store.record(endpoint).map_or(0, |record| record.created_at / 1000)
+    }
+
     /// Looks whether another process has changed the state, and takes it over. Blocks.
     pub fn follow_store(&self) {
         match self.store.changed_elsewhere() {
-            Ok(true) => self.identities_changed(),
+            Ok(true) => {
+                if let Err(e) = self.store.reload_records() {
+                    log::error!("{e}");
+                }
+                self.identities_changed();
+            }
             Ok(false) => {}
             Err(e) => log::error!("{e}"),
         }

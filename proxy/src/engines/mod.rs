@@ -332,3 +332,7 @@ fn start(engine: &Arc<Engine>, tasks: &mut tokio::task::JoinSet<()>) {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+#[path = "mod_tests.rs"]
+mod tests;

@@ -73,7 +73,7 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
 }
 
 /// Follows both outputs until they end, whatever becomes of the future: a process whose output nobody reads stands still.
-fn follow(engine: &Arc<Engine>, child: &mut Child) -> impl Future {
+fn follow(engine: &Arc<Engine>, child: &mut Child) -> impl Future + use<> {
     async fn to_end(engine: Arc<Engine>, pipe: Option<impl AsyncRead + Unpin>) {
         if let Some(pipe) = pipe {
             engine.log.follow(pipe).await;

@@ -36,6 +36,8 @@ const WRITE_BUFFER: usize = 8 * 1024;
 
 /// Runs until a signal ends the process.
 pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCode, ProxyError> {
+    // For all that speaks TLS: listeners, upstreams, engines' health, issuers' keys.
+    pingora_rustls::install_default_crypto_provider();
     let store = Arc::new(open_store(state)?);
     let keeper = open_keeper(config, &store)?;
     let first = keeper.current();

@@ -30,6 +30,8 @@ struct Bench {
 
 impl Bench {
     fn new(script: &str) -> Self {
+        // As the gateway does when it starts.
+        pingora_rustls::install_default_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let command = folder.path().join("engine.sh");
         std::fs::write(&command, format!("#!/bin/sh\n{script}\n")).unwrap();

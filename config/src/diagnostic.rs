@@ -1,8 +1,13 @@
 //! Findings and their places: first as a [`Pointer`] into a document (the same for YAML and JSON), then as file:line:column.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
+
+use crate::yaml::Position;
 
 /// Characters of a key that a message shows.
 const SHOWN_KEY: usize = 128;
@@ -144,6 +149,11 @@ impl Diagnostic {
     /// An error about a file as a whole.
     pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: 0, column: 0, severity: Severity::Error, message: message.into() }
+    }
+
+    /// A problem at its place in a file.
+    pub(crate) fn of_problem(file: &Path, Position { line, column }: Position, problem: &Problem) -> Self {
+        Self { file: file.to_owned(), line, column, severity: problem.severity, message: problem.to_string() }
     }
 }
 

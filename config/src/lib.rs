@@ -19,6 +19,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod structure;
 mod watch;
+mod write;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};

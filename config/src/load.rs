@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     compile::{self, Context, Door, Findings, Gateway},
-    dependencies::Dependencies,
+    dependencies::{Dependencies, merged},
     diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
     document::{CatalogSpec, EndpointSpec, GatewaySpec},
     inputs::{CATALOG_FILE, ENDPOINTS_FOLDER, GATEWAY_FILE, Inputs},
@@ -39,14 +39,13 @@ pub fn load_documents(
     folder: &Path,
     secrets: &dyn SecretSource,
 ) -> Result<Snapshot, Diagnostics> {
-    let documents = documents.into_iter().map(|(path, text)| (path, Ok(text))).collect();
-    load_inputs(&Inputs { documents }, folder, secrets).result
+    load_inputs(&Inputs::from_texts(documents), folder, secrets).result
 }
 
-/// A load with what it depended on, failed or not, for the watcher.
+/// A load with what each document depended on, failed or not, for the keeper.
 pub(crate) struct Outcome {
     pub result: Result<Snapshot, Diagnostics>,
-    pub dependencies: Dependencies,
+    pub parts: BTreeMap<PathBuf, Dependencies>,
     pub digest: [u8; 32],
 }
 
@@ -88,7 +87,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
     }
 
-    let digest = inputs.digest(&report.dependencies);
+    let digest = inputs.digest(&merged(&report.parts));
     let result = match (report.errors(), compiled, models) {
         (0, Some(Gateway { settings, tokens }), Some(models)) => {
             let warnings = Diagnostics::new(report.diagnostics).into_vec();
@@ -107,7 +106,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
         _ => Err(Diagnostics::new(report.diagnostics)),
     };
-    Outcome { result, dependencies: report.dependencies, digest }
+    Outcome { result, parts: report.parts, digest }
 }
 
 /// A file is called like its endpoint, and no endpoint has two files.
@@ -158,7 +157,7 @@ impl Place<'_> {
 #[derive(Default)]
 struct Report {
     diagnostics: Vec<Diagnostic>,
-    dependencies: Dependencies,
+    parts: BTreeMap<PathBuf, Dependencies>,
 }
 
 impl Report {
@@ -217,9 +216,9 @@ impl Report {
 
     /// Runs a part of the compilation and places its findings.
     fn part<R>(&mut self, place: &Place<'_>, run: impl FnOnce(&mut Findings) -> R) -> R {
-        let mut findings = Findings { dependencies: std::mem::take(&mut self.dependencies), ..Findings::default() };
+        let mut findings = Findings::default();
         let result = run(&mut findings);
-        self.dependencies = findings.dependencies;
+        self.parts.insert(place.file.to_owned(), findings.dependencies);
         findings.problems.retain(|problem| !place.doubts(&problem.at));
         self.add(place, findings.problems);
         result
@@ -231,8 +230,7 @@ impl Report {
         }
     }
 
-    fn add_at(&mut self, file: &Path, Position { line, column }: Position, problem: Problem) {
-        let (severity, message) = (problem.severity, problem.to_string());
-        self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity, message });
+    fn add_at(&mut self, file: &Path, position: Position, problem: Problem) {
+        self.diagnostics.push(Diagnostic::of_problem(file, position, &problem));
     }
 }

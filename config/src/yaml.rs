@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
@@ -158,6 +158,21 @@ fn syntax_error(error: serde_saphyr::Error) -> SyntaxError {
     };
     SyntaxError { at, message: format!("not valid YAML: {message}") }
 }
+
+/// Writes a value as block YAML that [`Document::parse`] reads back as the same value. References and strings that look like something
+/// else are quoted; comments of a file that is replaced by it are lost.
+///
+/// # Errors
+/// The value has something that YAML has not, such as bytes; no document of ours does.
+pub fn to_text<T: Serialize>(value: &T) -> Result<String, WriteError> {
+    let options = serde_saphyr::ser_options! { compact_list_indent: false };
+    serde_saphyr::to_string_with_options(value, options).map_err(WriteError)
+}
+
+/// Why a value cannot be written as YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("this cannot be written as YAML: {0}")]
+pub struct WriteError(#[source] serde_saphyr::ser::Error);
 
 /// A node with its place; the content is gathered untyped.
 #[derive(Deserialize)]

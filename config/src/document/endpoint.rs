@@ -10,6 +10,11 @@ use super::{AiGatewaySpec, ExternalModelSpec, Percent, RateLimitSpec, SecretRef,
 /// Names of endpoints and served entities (contract §3.1).
 pub(crate) const NAME_EXPECTED: &str = "1 to 63 letters, digits, - or _";
 
+/// Whether a text can name an endpoint.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "endpoints/<name>.yaml")]
@@ -31,7 +36,7 @@ pub struct EndpointSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<TagSpec>,
     /// Stored and shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub route_optimized: bool,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -64,3 +64,7 @@ pub fn changeable(endpoint: &Endpoint) -> Result<(), Refusal> {
         format!("endpoint {name} is managed by its file (`managed_by: file`); change endpoints/{name}.yaml instead");
     Err(Refusal::new(Reason::PermissionDenied, text))
 }
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

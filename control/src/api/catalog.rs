@@ -47,3 +47,26 @@ fn of(model: &Model) -> OptimizationInfo {
         _ => OptimizationInfo { optimizable: false, model_type: None, throughput_chunk_size: None },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::fixture;
+
+    #[test]
+    fn only_foundation_models_with_a_step_are_optimizable() {
+        let snapshot = fixture::snapshot("");
+        let info = |name: &str, version: &str| {
+            let id = ModelId { name: name.into(), version: version.into() };
+            serde_json::to_value(of(&snapshot.models[&id])).unwrap()
+        };
+        assert_eq!(
+            info("system.ai.mistral_7b_instruct_v0_1", "2"),
+            json!({"optimizable": true, "model_type": "mistral", "throughput_chunk_size": 970})
+        );
+        assert_eq!(info("system.ai.plain-model.v1", "1"), json!({"optimizable": false}));
+        assert_eq!(info("prod.fraud.scorer", "7"), json!({"optimizable": false}));
+    }
+}

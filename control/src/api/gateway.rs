@@ -15,7 +15,7 @@ pub(super) fn routes() -> Vec<Route> {
             status,
         )
         .admin()
-        .answers::<Status>(),
+        .answers::<GatewayStatus>(),
         Route::new(Method::Post, "/oidc/v1/token", "OAuth for machines; not offered by this gateway.", no_oauth)
             .refuses(&[Reason::NotImplemented]),
     ]
@@ -23,7 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// What the gateway serves.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Status {
+struct GatewayStatus {
     /// Of the gateway's program.
     version: &'static str,
     /// Number of the state that is served; one more with every change.
@@ -41,7 +41,7 @@ struct Status {
 
 fn status(request: Request) -> Result<Answer, Problem> {
     let (keeper, snapshot) = (&request.control.keeper, request.control.keeper.current());
-    Ok(Answer::json(&Status {
+    Ok(Answer::json(&GatewayStatus {
         version: env!("CARGO_PKG_VERSION"),
         generation: snapshot.generation,
         digest: hex::encode(snapshot.digest),

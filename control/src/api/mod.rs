@@ -2,6 +2,8 @@
 
 mod answer;
 mod catalog;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod gateway;
 mod observe;
 mod openapi;

@@ -32,20 +32,20 @@ pub(super) fn routes() -> Vec<Route> {
             "The last lines of a served entity's engine.",
             logs,
         )
-        .answers::<Logs>(),
+        .answers::<ServedModelLogs>(),
         Route::new(
             Method::Get,
             "/api/2.0/serving-endpoints/{name}/served-models/{served}/build-logs",
             "The log of a served entity's build.",
             build_logs,
         )
-        .answers::<Logs>(),
+        .answers::<ServedModelLogs>(),
     ]
 }
 
 /// A log.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Logs {
+struct ServedModelLogs {
     /// Its lines.
     logs: String,
 }
@@ -71,7 +71,7 @@ fn logs(request: Request) -> Result<Answer, Problem> {
         Target::External(_) => String::new(),
         Target::Local(model) => request.control.plane.log(&model.id),
     };
-    Ok(Answer::json(&Logs { logs }))
+    Ok(Answer::json(&ServedModelLogs { logs }))
 }
 
 fn build_logs(request: Request) -> Result<Answer, Problem> {
@@ -79,7 +79,7 @@ fn build_logs(request: Request) -> Result<Answer, Problem> {
         Target::External(_) => String::new(),
         Target::Local(model) => format!("nothing is built for {}: its files are served as they are\n", model.id),
     };
-    Ok(Answer::json(&Logs { logs }))
+    Ok(Answer::json(&ServedModelLogs { logs }))
 }
 
 /// The endpoint of the request's name, if the caller may see it.

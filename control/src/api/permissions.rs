@@ -22,29 +22,29 @@ const LEVELS: &str = "/api/2.0/permissions/serving-endpoints/{id}/permissionLeve
 pub(super) fn routes() -> Vec<Route> {
     let conflicts = [Reason::Conflict];
     vec![
-        Route::new(Method::Get, PATH, "Who may do what with an endpoint.", get).answers::<Permissions>(),
+        Route::new(Method::Get, PATH, "Who may do what with an endpoint.", get).answers::<EndpointPermissions>(),
         Route::new(Method::Put, PATH, "Replaces the direct grants.", |request| change(&request, replaced))
             .audits("permissions.set")
-            .takes::<Grants>()
-            .answers::<Permissions>()
+            .takes::<AccessControlList>()
+            .answers::<EndpointPermissions>()
             .refuses(&conflicts),
         Route::new(Method::Patch, PATH, "Adds grants, or overrides those of the same principals.", |request| {
             change(&request, merged)
         })
         .audits("permissions.update")
-        .takes::<Grants>()
-        .answers::<Permissions>()
+        .takes::<AccessControlList>()
+        .answers::<EndpointPermissions>()
         .refuses(&conflicts),
         Route::new(Method::Get, LEVELS, "The levels that can be granted.", levels).answers::<PermissionLevels>(),
     ]
 }
 
-static GRANTS: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::of::<Grants>()));
+static SHAPE: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::of::<AccessControlList>()));
 
 /// Direct grants.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-struct Grants {
+struct AccessControlList {
     /// At most one entry per principal.
     #[schemars(length(max = 1000))]
     access_control_list: Vec<PermissionSpec>,
@@ -52,18 +52,18 @@ struct Grants {
 
 /// Who may do what with an endpoint.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
-struct Permissions {
+struct EndpointPermissions {
     /// `/serving-endpoints/` and the endpoint's id.
     object_id: String,
     /// `serving-endpoint`
     object_type: &'static str,
     /// One entry per principal.
-    access_control_list: Vec<Holder>,
+    access_control_list: Vec<AccessControl>,
 }
 
 /// A principal and its levels. Exactly one of the names is there.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
-struct Holder {
+struct AccessControl {
     /// A user.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_name: Option<String>,
@@ -74,12 +74,12 @@ struct Holder {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_principal_name: Option<String>,
     /// The levels.
-    all_permissions: Vec<Held>,
+    all_permissions: Vec<EffectivePermission>,
 }
 
 /// A level that a principal has.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
-struct Held {
+struct EffectivePermission {
     /// What.
     permission_level: PermissionLevel,
     /// Whether it comes from above and cannot be taken away here.
@@ -93,12 +93,12 @@ struct Held {
 #[derive(Debug, Serialize, JsonSchema)]
 struct PermissionLevels {
     /// From the lowest to the highest.
-    permission_levels: Vec<Described>,
+    permission_levels: Vec<PermissionLevelDescription>,
 }
 
 /// A level and what it allows.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Described {
+struct PermissionLevelDescription {
     /// The level.
     permission_level: PermissionLevel,
     /// What it allows.
@@ -113,7 +113,7 @@ fn get(request: Request) -> Result<Answer, Problem> {
 
 fn levels(request: Request) -> Result<Answer, Problem> {
     find(&request, &request.control.keeper.current(), Level::View)?;
-    let described = |permission_level, description| Described { permission_level, description };
+    let described = |permission_level, description| PermissionLevelDescription { permission_level, description };
     let permission_levels = vec![
         described(PermissionLevel::CanView, "Can see the endpoint and its metrics."),
         described(PermissionLevel::CanQuery, "Can see the endpoint and send requests to it."),
@@ -126,7 +126,7 @@ fn levels(request: Request) -> Result<Answer, Problem> {
 type Change = fn(Vec<PermissionSpec>, &[PermissionSpec]) -> Vec<PermissionSpec>;
 
 fn change(request: &Request, becomes: Change) -> Result<Answer, Problem> {
-    let asked = request.body::<Grants>(&GRANTS)?.access_control_list;
+    let asked = request.body::<AccessControlList>(&SHAPE)?.access_control_list;
     each_names_one(&asked)?;
     let name = name_of(&request.control, request.path("id"))?;
     request.concerns(&name);
@@ -185,32 +185,33 @@ fn each_names_one(grants: &[PermissionSpec]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn view(id: &str, document: &EndpointSpec) -> Permissions {
-    let held = |permission_level| Held { permission_level, inherited: false, inherited_from_object: None };
-    let mut list: Vec<Holder> = granted(document)
+fn view(id: &str, document: &EndpointSpec) -> EndpointPermissions {
+    let direct =
+        |permission_level| EffectivePermission { permission_level, inherited: false, inherited_from_object: None };
+    let mut list: Vec<AccessControl> = granted(document)
         .into_iter()
-        .map(|grant| Holder {
+        .map(|grant| AccessControl {
             user_name: grant.user_name,
             group_name: grant.group_name,
             service_principal_name: grant.service_principal_name,
-            all_permissions: vec![held(grant.permission_level)],
+            all_permissions: vec![direct(grant.permission_level)],
         })
         .collect();
-    let inherited = Held {
+    let inherited = EffectivePermission {
         permission_level: PermissionLevel::CanManage,
         inherited: true,
         inherited_from_object: Some(vec!["/serving-endpoints/"]),
     };
     match list.iter_mut().find(|holder| holder.group_name.as_deref() == Some(ADMINS)) {
         Some(admins) => admins.all_permissions.push(inherited),
-        None => list.push(Holder {
+        None => list.push(AccessControl {
             user_name: None,
             group_name: Some(ADMINS.into()),
             service_principal_name: None,
             all_permissions: vec![inherited],
         }),
     }
-    Permissions {
+    EndpointPermissions {
         object_id: format!("/serving-endpoints/{id}"),
         object_type: "serving-endpoint",
         access_control_list: list,
@@ -240,3 +241,7 @@ fn unknown(id: &str) -> Refusal {
     );
     Refusal::new(Reason::EndpointNotFound, text)
 }
+
+#[cfg(test)]
+#[path = "permissions_tests.rs"]
+mod tests;

@@ -53,3 +53,7 @@ pub(super) fn document(endpoint: &Endpoint) -> Option<Value> {
         "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }))
 }
+
+#[cfg(test)]
+#[path = "query_schema_tests.rs"]
+mod tests;

@@ -1,10 +1,18 @@
 //! What the tests of the API run on: documents, and callers.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use weirgate_config::{NoSecrets, Snapshot, load_documents};
+use axum::body::Body;
+use http::HeaderMap;
+use serde_json::Value;
+use tower::ServiceExt;
+use weirgate_config::snapshot::{Model, ModelId};
+use weirgate_config::{Keeper, NoSecrets, Snapshot, load_documents};
 use weirgate_policy::identity::{Principal, PrincipalKind};
+
+use crate::{Caller, Control, DataPlane, Deployment, Store, audit};
 
 /// A catalogue with a model of each kind.
 pub(crate) const CATALOG: &str = r#"
@@ -33,16 +41,98 @@ pub(crate) const ENDPOINTS: [(&str, &str); 5] = [
 ];
 
 /// [`CATALOG`], [`ENDPOINTS`], and one more endpoint called `mine` whose document ends in `more`.
-pub(crate) fn snapshot(more: &str) -> Snapshot {
+fn files(more: &str) -> BTreeMap<PathBuf, String> {
     let endpoints = ENDPOINTS.into_iter().chain([("mine", more)]);
     let files = endpoints
         .map(|(name, rest)| (PathBuf::from(format!("endpoints/{name}.yaml")), format!("name: {name}\n{rest}\n")));
-    let others = [("catalog.yaml", CATALOG), ("weirgate.yaml", "upstreams: { allow_private: true }\n")];
-    let others = others.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
-    load_documents(files.chain(others).collect(), Path::new("."), &NoSecrets).unwrap()
+    let settings = "upstreams: { allow_private: true }\nlimits: { control_body: 64KiB }\n";
+    let others = [("catalog.yaml", CATALOG), ("weirgate.yaml", settings)];
+    files.chain(others.map(|(path, text)| (PathBuf::from(path), text.to_owned()))).collect()
+}
+
+/// What the files say.
+pub(crate) fn snapshot(more: &str) -> Snapshot {
+    load_documents(files(more), Path::new("."), &NoSecrets).unwrap()
 }
 
 /// A user.
 pub(crate) fn user(name: &str, admin: bool) -> Principal {
     Principal { kind: PrincipalKind::User, name: Arc::from(name), groups: vec!["team".into()], admin }
+}
+
+/// A data plane with nothing behind it: what the gateway would say of each endpoint and model is fixed.
+struct Plane;
+
+impl DataPlane for Plane {
+    fn deployment(&self, _: &Arc<Model>) -> Deployment {
+        Deployment::Ready
+    }
+
+    fn metrics(&self, endpoint: &str) -> String {
+        format!("weirgate_requests_total{{endpoint=\"{endpoint}\"}} 0\n")
+    }
+
+    fn log(&self, model: &ModelId) -> String {
+        format!("{model} is up\n")
+    }
+
+    fn identities_changed(&self) {}
+}
+
+/// A gateway's control side on a folder of its own.
+pub(crate) struct Gateway {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) control: Arc<Control>,
+}
+
+impl Gateway {
+    /// With the files of [`snapshot`].
+    pub(crate) fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, state) = (folder.path().join("config"), folder.path().join("state"));
+        std::fs::create_dir_all(config.join("endpoints")).unwrap();
+        for (path, text) in files(more) {
+            std::fs::write(config.join(path), text).unwrap();
+        }
+        let store = Arc::new(Store::open(&state).unwrap());
+        let keeper = Keeper::open(&config, &state.join("lock"), Arc::new(NoSecrets), None).unwrap();
+        let control = Control {
+            store,
+            keeper: Arc::new(keeper),
+            plane: Arc::new(Plane),
+            audit: audit::Audit::open(&state).unwrap(),
+        };
+        Gateway { folder, control: Arc::new(control) }
+    }
+
+    /// The lines of the audit log.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("state/audit/audit.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Sends a request as someone; status, headers and body of the answer.
+    pub(crate) async fn call(&self, who: Principal, method: &str, path: &str, body: &str) -> (u16, HeaderMap, Value) {
+        send(&super::router(self.control.clone()), Some(who), method, path, body.as_bytes()).await
+    }
+}
+
+/// Sends a request to a router. A body that is not JSON comes as a string.
+pub(crate) async fn send(
+    router: &axum::Router,
+    who: Option<Principal>,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> (u16, HeaderMap, Value) {
+    let mut request = http::Request::builder().method(method).uri(path).body(Body::from(body.to_vec())).unwrap();
+    if let Some(who) = who {
+        let caller = Caller { principal: Arc::new(who), address: None, request_id: "r-1".into() };
+        request.extensions_mut().insert(caller);
+    }
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let value = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+    (parts.status.as_u16(), parts.headers, value)
 }

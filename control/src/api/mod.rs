@@ -32,3 +32,7 @@ fn routes() -> Vec<Route> {
 pub fn router(control: Arc<Control>) -> axum::Router {
     router::router(routes(), control)
 }
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+mod tests;

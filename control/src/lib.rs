@@ -12,6 +12,7 @@ pub mod error;
 pub mod jwt;
 pub mod plane;
 pub mod store;
+pub mod vault;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use caller::Caller;
 pub use error::ControlError;
 pub use plane::{DataPlane, Deployment};
 pub use store::Store;
+pub use vault::MasterKey;
 
 /// Everything that the routes work on.
 pub struct Control {

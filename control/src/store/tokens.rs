@@ -40,7 +40,7 @@ pub struct Token {
 pub fn generate() -> String {
     let mut bytes = Zeroizing::new([0u8; 32]);
     rand::rng().fill_bytes(&mut *bytes);
-    format!("{PREFIX}{}", &*Zeroizing::new(hex::encode(&*bytes)))
+    format!("{PREFIX}{}", &*Zeroizing::new(hex::encode(bytes.as_slice())))
 }
 
 impl Store {

@@ -54,8 +54,8 @@ fn owners_see_and_delete_their_own() {
     let (_folder, store) = store();
     let (_, ada) = store.create_token(&principal(USER, "ada"), "ada", "", None).unwrap();
     let (_, program) = store.create_token(&principal(PROGRAM, "ada"), "ada", "", None).unwrap();
-    assert_eq!(store.tokens_of(USER, "ada").unwrap(), [ada.clone()]);
-    assert_eq!(store.tokens_of(PROGRAM, "ada").unwrap(), [program.clone()]);
+    assert_eq!(store.tokens_of(USER, "ada").unwrap(), vec![ada.clone()]);
+    assert_eq!(store.tokens_of(PROGRAM, "ada").unwrap(), vec![program.clone()]);
     assert!(!store.delete_token(&ada.id, Some((PROGRAM, "ada"))).unwrap());
     assert!(!store.delete_token(&ada.id, Some((USER, "eve"))).unwrap());
     assert!(store.delete_token(&ada.id, Some((USER, "ada"))).unwrap());

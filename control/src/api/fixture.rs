@@ -105,6 +105,18 @@ impl Gateway {
         Gateway { folder, control: Arc::new(control) }
     }
 
+    /// Gives an endpoint an id.
+    pub(crate) fn identify(&self, name: &str, id: &str) {
+        let insert = "INSERT INTO endpoints (name, id, record) VALUES (?1, ?2, '{}')";
+        self.control.store.write(|transaction| Ok(transaction.execute(insert, [name, id])?)).unwrap();
+    }
+
+    /// What the file of an endpoint says.
+    pub(crate) fn document(&self, name: &str) -> Value {
+        let document = self.control.keeper.current().endpoints[name].document.clone();
+        serde_json::to_value(&*document).unwrap()
+    }
+
     /// The lines of the audit log.
     pub(crate) fn audit(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("state/audit/audit.jsonl")).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use weirgate_config::{Diagnostic, Severity};
 use weirgate_policy::reason::Reason;
 
 use super::{Answer, Method, Problem, Request, Route};
@@ -46,9 +47,13 @@ fn status(request: Request) -> Result<Answer, Problem> {
         generation: snapshot.generation,
         digest: hex::encode(snapshot.digest),
         endpoints: snapshot.endpoints.len(),
-        config_error: keeper.broken().map(|why| why.to_string()),
-        warnings: snapshot.warnings.iter().map(ToString::to_string).collect(),
+        config_error: keeper.broken().map(|why| lines(why.iter().filter(|d| d.severity == Severity::Error)).join("\n")),
+        warnings: lines(snapshot.warnings.iter()),
     }))
+}
+
+fn lines<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic>) -> Vec<String> {
+    diagnostics.map(ToString::to_string).collect()
 }
 
 fn no_oauth(_: Request) -> Result<Answer, Problem> {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::fixture;
+use crate::api::fixture::{self, Gateway, user};
 
 fn grants(list: Value) -> Vec<PermissionSpec> {
     serde_json::from_value(list).unwrap()
@@ -78,4 +78,69 @@ fn one_principal_per_entry_and_one_entry_per_principal() {
     assert_eq!(at(json!([both])), "access_control_list[0]");
     let ada = json!({"user_name": "ada", "permission_level": "CAN_VIEW"});
     assert_eq!(at(json!([ada, {"user_name": "ada", "permission_level": "CAN_QUERY"}])), "access_control_list[1]");
+}
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Status and body of a request to the permissions of `mine`.
+async fn call(gateway: &Gateway, who: (&str, bool), method: &str, list: Value) -> (u16, Value) {
+    let path = format!("/api/2.0/permissions/serving-endpoints/{ID}");
+    let body = if list.is_null() { String::new() } else { json!({"access_control_list": list}).to_string() };
+    let (status, _, body) = gateway.call(user(who.0, who.1), method, &path, &body).await;
+    (status, body)
+}
+
+#[tokio::test]
+async fn grants_are_part_of_the_document() {
+    let gateway = Gateway::new("");
+    gateway.identify("mine", ID);
+    let root = ("root", true);
+    let (status, body) =
+        call(&gateway, root, "PATCH", json!([{"user_name": "ada", "permission_level": "CAN_MANAGE"}])).await;
+    assert_eq!((status, &body["object_id"]), (200, &json!(format!("/serving-endpoints/{ID}"))));
+    let everyone = json!({"group_name": "users", "permission_level": "CAN_QUERY"});
+    let ada = json!({"user_name": "ada", "permission_level": "CAN_MANAGE"});
+    assert_eq!(gateway.document("mine")["permissions"], json!([everyone, ada]));
+
+    let bob = json!({"user_name": "bob", "permission_level": "CAN_VIEW"});
+    let (status, body) = call(&gateway, ("ada", false), "PUT", json!([bob])).await;
+    assert_eq!((status, &body["access_control_list"][0]["user_name"]), (200, &json!("bob")));
+    assert_eq!(gateway.document("mine")["permissions"], json!([bob]));
+    // She has removed herself: administrators remain.
+    assert_eq!(call(&gateway, ("ada", false), "GET", Value::Null).await.0, 403);
+    assert_eq!(call(&gateway, ("bob", false), "GET", Value::Null).await.0, 200);
+    assert_eq!(call(&gateway, ("bob", false), "PATCH", json!([ada])).await.0, 403);
+    // Without a list all direct grants go.
+    assert_eq!(call(&gateway, root, "PUT", Value::Null).await.0, 200);
+    assert_eq!(gateway.document("mine")["permissions"], json!([]));
+
+    let told = gateway.audit();
+    let told: Vec<_> = told.iter().map(|e| json!([e["action"], e["target"], e["outcome"]])).collect();
+    assert_eq!(told[0], json!(["permissions.update", "mine", "ok"]));
+    assert_eq!(told[2], json!(["permissions.update", "mine", "permission_denied"]));
+}
+
+#[tokio::test]
+async fn what_is_wrong_changes_nothing() {
+    let gateway = Gateway::new("managed_by: file");
+    let grant = json!([{"user_name": "ada", "permission_level": "CAN_VIEW"}]);
+    let (status, body) = call(&gateway, ("root", true), "PUT", grant.clone()).await;
+    assert_eq!((status, &body["error_code"]), (404, &json!("RESOURCE_DOES_NOT_EXIST")));
+    gateway.identify("mine", ID);
+    let (status, body) = call(&gateway, ("root", true), "PUT", grant).await;
+    assert_eq!((status, &body["error_code"]), (403, &json!("PERMISSION_DENIED")));
+    let (status, body) = call(&gateway, ("root", true), "PUT", json!([{"permission_level": "CAN_VIEW"}])).await;
+    assert_eq!((status, &body["error_code"]), (400, &json!("INVALID_PARAMETER_VALUE")));
+    assert!(gateway.document("mine").get("permissions").is_none());
+}
+
+#[tokio::test]
+async fn levels_are_for_who_may_see_the_endpoint() {
+    let gateway = Gateway::new("permissions: [{ user_name: ada, permission_level: CAN_VIEW }]");
+    gateway.identify("mine", ID);
+    let path = format!("/api/2.0/permissions/serving-endpoints/{ID}/permissionLevels");
+    let (_, _, body) = gateway.call(user("ada", false), "GET", &path, "").await;
+    let levels: Vec<_> = body["permission_levels"].as_array().unwrap().iter().map(|l| &l["permission_level"]).collect();
+    assert_eq!(levels, ["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"]);
+    assert_eq!(gateway.call(user("bob", false), "GET", &path, "").await.0, 403);
 }

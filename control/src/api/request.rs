@@ -12,13 +12,16 @@ use weirgate_policy::reason::Reason;
 
 use crate::{Caller, Control};
 
+/// Names and decoded values of the path's parameters, in order.
+pub(super) type Parameters = Vec<(&'static str, String)>;
+
 /// A request as a handler sees it.
 pub struct Request {
     /// Everything that there is to work on.
     pub control: Arc<Control>,
     /// Who asks.
     pub caller: Caller,
-    pub(super) path: Vec<(&'static str, String)>,
+    pub(super) path: Parameters,
     pub(super) query: BTreeMap<String, String>,
     pub(super) body: Bytes,
     /// Shared with the router, which wants it after the handler has consumed the request.

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use weirgate_policy::identity::ADMINS;
 use weirgate_policy::reason::Reason;
 
+use super::request::Parameters;
 use super::route::Method;
 use super::{Answer, Problem, Request, Route};
 use crate::audit::Entry;
@@ -125,7 +126,7 @@ struct Table(Vec<Arc<Route>>);
 
 impl Table {
     /// The route of a method and a path, with the path's parameters. Where two fit, the one that has the fixed segment first.
-    fn find(&self, method: &http::Method, path: &str) -> Result<(Arc<Route>, Vec<(&'static str, String)>), Unmatched> {
+    fn find(&self, method: &http::Method, path: &str) -> Result<(Arc<Route>, Parameters), Unmatched> {
         let decoded: Result<Vec<Cow<'_, str>>, _> =
             path.trim_start_matches('/').split('/').map(|s| percent_decode_str(s).decode_utf8()).collect();
         let segments = decoded.map_err(|_| Unmatched::NotUtf8)?;

@@ -92,12 +92,7 @@ impl App {
 }
 
 /// Nothing in it is needed by clients that bring a token (contract §2.1). Asked for before every MLflow call.
-async fn discovery(
-    session: &mut ServerSession,
-    live: &Live,
-    table: &Table,
-    story: &Story<'_>,
-) -> Result<(), Refusal> {
+async fn discovery(session: &mut ServerSession, live: &Live, table: &Table, story: &Story<'_>) -> Result<(), Refusal> {
     // A GET with a body is fine; left unread it would end the connection.
     body::read(session, live, &table.settings.limits, table.settings.limits.control_body).await?;
     if let Ok(head) = reply::head(200, "application/json", "gateway", story) {
@@ -113,13 +108,7 @@ async fn responses(session: &mut ServerSession, live: &Live) -> Result<(), Refus
 }
 
 /// Refuses before a served entity was chosen.
-pub async fn refuse_early(
-    session: &mut ServerSession,
-    live: &Live,
-    door: Door,
-    refusal: &Refusal,
-    story: &Story<'_>,
-) {
+pub async fn refuse_early(session: &mut ServerSession, live: &Live, door: Door, refusal: &Refusal, story: &Story<'_>) {
     live.shared.metrics.count_refusal(refusal.reason);
     if refusal.reason == Reason::ClientGone {
         session.set_keepalive(None);

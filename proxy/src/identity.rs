@@ -11,7 +11,7 @@ use weirgate_control::jwt::Issuers;
 use weirgate_control::store::tokens::Token;
 use weirgate_control::{ControlError, Store, now_ms};
 use weirgate_policy::door::Refusal;
-use weirgate_policy::identity::{Credential, Directory, Principal, PrincipalKind, TokenHash, bearer, hash_token};
+use weirgate_policy::identity::{Directory, Principal, PrincipalKind, TokenHash, bearer, hash_token};
 use weirgate_policy::reason::Reason;
 
 /// The user of the token in the environment, and of the one that a new gateway makes.
@@ -88,9 +88,10 @@ impl Identities {
 impl Sources {
     fn directory(&self) -> Directory {
         let Snapshot { tokens, principals, .. } = &*self.snapshot;
-        let credential =
-            |principal, expires_at| Credential { principal: Arc::new(principal), expires_at };
-        let listed = tokens.iter().map(|entry| (entry.sha256, credential(principal(&entry.principal), entry.expires_at.map(|seconds| seconds.saturating_mul(1000)))));
+        let listed = tokens.iter().map(|entry| {
+            let expires_at = entry.expires_at.map(|seconds| seconds.saturating_mul(1000));
+            (entry.sha256, principal(&entry.principal), expires_at)
+        });
         let made = self.stored.iter().map(|token| {
             let principal = Principal {
                 kind: token.kind,
@@ -98,9 +99,9 @@ impl Sources {
                 groups: token.groups.iter().map(|group| group.as_str().into()).collect(),
                 admin: token.admin,
             };
-            (token.hash, credential(principal, token.expires_at))
+            (token.hash, principal, token.expires_at)
         });
-        let admin = self.admin_token.map(|hash| (hash, credential(admin(), None)));
+        let admin = self.admin_token.map(|hash| (hash, admin(), None));
         Directory::new(listed.chain(made).chain(admin), principals.iter().map(principal))
     }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use weirgate_config::{Diagnostics, Keeper, Severity};
 use weirgate_config::snapshot::{Model, ModelId, Snapshot};
+use weirgate_config::{Diagnostics, Keeper, Severity};
 use weirgate_control::{DataPlane, Deployment, Store};
 
 use crate::error::ProxyError;

@@ -331,7 +331,9 @@ mod tests {
         kept.count(None);
         metrics.entity(&"chat-2".into(), &"chat".into()).count(Some(Reason::UpstreamTimeout));
         let text = String::from_utf8(metrics.text_of("chat")).unwrap();
-        assert!(text.contains("# HELP weirgate_requests_total") && text.contains("# TYPE weirgate_requests_total counter"));
+        assert!(
+            text.contains("# HELP weirgate_requests_total") && text.contains("# TYPE weirgate_requests_total counter")
+        );
         assert!(text.contains(r#"weirgate_requests_total{endpoint="chat",entity="a",outcome="ok"} 1"#), "{text}");
         assert!(text.lines().all(|line| line.starts_with('#') || line.contains(r#"endpoint="chat""#)), "{text}");
         assert_eq!(metrics.text_of("nobody"), b"");

@@ -148,9 +148,17 @@ mod tests {
 
     #[test]
     fn unknown_paths_and_wrong_methods() {
-        for path in
-            ["/", "", "/api", "/v1", "/v1/chat", "/v1/x/invocations", "//v1/models", "/v1/models/%ff", "/a/b/c/d/e/f/g/h"]
-        {
+        for path in [
+            "/",
+            "",
+            "/api",
+            "/v1",
+            "/v1/chat",
+            "/v1/x/invocations",
+            "//v1/models",
+            "/v1/models/%ff",
+            "/a/b/c/d/e/f/g/h",
+        ] {
             assert_eq!(find(&Method::GET, path).unwrap_err().reason, Reason::RouteNotFound, "{path}");
         }
         assert_eq!(find(&Method::GET, "/v1/completions").unwrap_err().reason, Reason::MethodNotAllowed);

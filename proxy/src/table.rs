@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rand::Rng;
-use weirgate_config::snapshot::{Endpoint as EndpointPlan, ServedEntity, Settings, Snapshot, Target, Task, UpstreamDefaults};
+use weirgate_config::snapshot::{
+    Endpoint as EndpointPlan, ServedEntity, Settings, Snapshot, Target, Task, UpstreamDefaults,
+};
 use weirgate_control::access;
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::Principal;

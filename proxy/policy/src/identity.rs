@@ -52,38 +52,47 @@ impl Principal {
 pub struct Credential {
     /// Whose token it is.
     pub principal: Arc<Principal>,
-    /// Milliseconds since the epoch from which on it is not accepted any more.
+    /// Unix seconds from which on it is not accepted any more.
     pub expires_at: Option<u64>,
 }
 
 /// All accepted tokens, by hash. Lookup is by hash, so its time says nothing about a token's characters.
 #[derive(Debug, Default)]
 pub struct Directory {
-    tokens: HashMap<TokenHash, Credential>,
+    tokens: HashMap<TokenHash, Known>,
     /// Principals whose groups the configuration decides.
     decided: HashMap<(PrincipalKind, Arc<str>), Arc<Principal>>,
 }
 
+#[derive(Debug)]
+struct Known {
+    principal: Arc<Principal>,
+    /// Milliseconds since the epoch.
+    expires_at: Option<u64>,
+}
+
 impl Directory {
-    /// From hashes and credentials; a hash that comes twice keeps its last credential. `decided` replaces groups and
-    /// admin right of the principals that it names, whatever their tokens say.
+    /// From hashes, principals, and the milliseconds since the epoch from which on the token is not accepted any more; a
+    /// hash that comes twice keeps its last principal. `decided` replaces groups and admin right of the principals that
+    /// it names, whatever their tokens say.
     pub fn new(
-        tokens: impl IntoIterator<Item = (TokenHash, Credential)>,
+        tokens: impl IntoIterator<Item = (TokenHash, Principal, Option<u64>)>,
         decided: impl IntoIterator<Item = Principal>,
     ) -> Self {
         let decided = decided.into_iter().map(|p| ((p.kind, p.name.clone()), Arc::new(p))).collect();
         let mut directory = Directory { tokens: HashMap::new(), decided };
         // One allocation for all tokens of a principal.
         let mut shared: HashSet<Arc<Principal>> = HashSet::new();
-        let mut share = |principal: Arc<Principal>| match shared.get(&principal) {
+        let mut share = |principal: Principal| match shared.get(&principal) {
             Some(same) => same.clone(),
             None => {
+                let principal = Arc::new(principal);
                 shared.insert(principal.clone());
                 principal
             }
         };
-        let tokens = tokens.into_iter().map(|(hash, Credential { principal, expires_at })| {
-            (hash, Credential { principal: share(directory.decided(principal)), expires_at })
+        let tokens = tokens.into_iter().map(|(hash, principal, expires_at)| {
+            (hash, Known { principal: directory.decided(share(principal)), expires_at })
         });
         directory.tokens = tokens.collect();
         directory
@@ -99,11 +108,8 @@ impl Directory {
 
     /// The principal of a token at `now` (milliseconds since the epoch), if it is known and not expired.
     pub fn authenticate(&self, token: &[u8], now: u64) -> Option<&Arc<Principal>> {
-        let credential = self.tokens.get(&hash_token(token))?;
-        match credential.expires_at {
-            Some(end) if now >= end => None,
-            _ => Some(&credential.principal),
-        }
+        let known = self.tokens.get(&hash_token(token))?;
+        known.expires_at.is_none_or(|end| now < end).then_some(&known.principal)
     }
 }
 
@@ -119,13 +125,9 @@ mod tests {
     use super::*;
 
     fn directory(expires_at: Option<u64>) -> Directory {
-        let principal = Arc::new(Principal {
-            kind: PrincipalKind::User,
-            name: "ada".into(),
-            groups: vec!["research".into()],
-            admin: false,
-        });
-        Directory::new([(hash_token(b"secret"), Credential { principal, expires_at })], [])
+        let principal =
+            Principal { kind: PrincipalKind::User, name: "ada".into(), groups: vec!["research".into()], admin: false };
+        Directory::new([(hash_token(b"secret"), principal, expires_at)], [])
     }
 
     #[test]
@@ -161,12 +163,12 @@ mod tests {
             groups: groups.iter().map(|g| (*g).into()).collect(),
             admin,
         };
-        let token = |kind| Credential { principal: Arc::new(of(kind, &["old"], true)), expires_at: None };
+        let token = |text: &[u8], kind| (hash_token(text), of(kind, &["old"], true), None);
         let known = Directory::new(
             [
-                (hash_token(b"a"), token(PrincipalKind::User)),
-                (hash_token(b"b"), token(PrincipalKind::User)),
-                (hash_token(b"c"), token(PrincipalKind::ServicePrincipal)),
+                token(b"a", PrincipalKind::User),
+                token(b"b", PrincipalKind::User),
+                token(b"c", PrincipalKind::ServicePrincipal),
             ],
             [of(PrincipalKind::User, &["new"], false)],
         );

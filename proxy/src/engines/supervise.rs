@@ -103,7 +103,13 @@ fn spawn(launch: &Launch) -> std::io::Result<Child> {
         command.env_remove(secret);
     }
     // Its own process group: a Ctrl-C in the terminal reaches the gateway, which then stops the engine in order.
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
 }
 
 async fn terminate(mut child: Child) {

@@ -33,7 +33,11 @@ impl Tail {
     /// The very last lines as part of a sentence.
     pub fn end(&self) -> String {
         let lines = self.lines(LINES_OF_END);
-        if lines.is_empty() { "it wrote nothing".into() } else { format!("it wrote: {}", lines.trim_end().replace('\n', " | ")) }
+        if lines.is_empty() {
+            "it wrote nothing".into()
+        } else {
+            format!("it wrote: {}", lines.trim_end().replace('\n', " | "))
+        }
     }
 
     fn lines(&self, most: usize) -> String {

@@ -5,6 +5,7 @@ mod catalog;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gateway;
+mod me;
 mod observe;
 mod openapi;
 mod permissions;
@@ -12,6 +13,8 @@ mod query_schema;
 mod request;
 mod route;
 mod router;
+mod secrets;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -23,8 +26,16 @@ use crate::Control;
 
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
-    let areas =
-        [catalog::routes(), gateway::routes(), observe::routes(), permissions::routes(), vec![openapi::route()]];
+    let areas = [
+        catalog::routes(),
+        gateway::routes(),
+        me::routes(),
+        observe::routes(),
+        permissions::routes(),
+        secrets::routes(),
+        tokens::routes(),
+        vec![openapi::route()],
+    ];
     areas.into_iter().flatten().collect()
 }
 

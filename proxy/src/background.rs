@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weirgate_config::snapshot::Snapshot;
-use weirgate_control::Control;
+use weirgate_control::{Control, lifecycle};
 
 use crate::live::Live;
 use crate::resolver;
@@ -43,7 +43,7 @@ impl BackgroundService for Background {
             engines,
             resolver::run(&self.live.shared),
             self.live.identities.issuers.keep_fresh(),
-            std::future::pending::<()>(),
+            lifecycle::run(self.control.clone()),
             self.keep_good(),
             look(&self.live),
         );

@@ -16,7 +16,7 @@ use weirgate_config::snapshot::{Listener, Snapshot};
 use weirgate_config::{Keeper, News, Watcher};
 use weirgate_control::audit::Audit;
 use weirgate_control::vault::MasterKey;
-use weirgate_control::{Control, Store, api};
+use weirgate_control::{Control, Store, api, lifecycle};
 
 use crate::background::Background;
 use crate::drain::{Drain, Stop};
@@ -56,6 +56,7 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     let audit = Audit::open(state)?;
     let control = Arc::new(Control { store, keeper: keeper.clone(), plane: live.clone(), audit });
     // What listens is told of every change from here on: the watcher comes last.
+    lifecycle::attach(&control);
 
     let _watcher = Watcher::start(keeper, DEBOUNCE).map_err(|e| ProxyError::Config(e.to_string()))?;
 

@@ -16,7 +16,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "endpoints/<name>.yaml")]
 pub struct EndpointSpec {
     /// Unique; in a file, the file's name without its ending.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod catalog;
+mod endpoints;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gateway;
@@ -27,6 +28,7 @@ use crate::Control;
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
     let areas = [
+        endpoints::routes(),
         catalog::routes(),
         gateway::routes(),
         me::routes(),

@@ -57,7 +57,6 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     let control = Arc::new(Control { store, keeper: keeper.clone(), plane: live.clone(), audit });
     // What listens is told of every change from here on: the watcher comes last.
     lifecycle::attach(&control);
-
     let _watcher = Watcher::start(keeper, DEBOUNCE).map_err(|e| ProxyError::Config(e.to_string()))?;
 
     let router = api::router(control.clone());

@@ -14,7 +14,7 @@ use weirgate_policy::reason::Reason;
 use super::{Request, Target};
 use crate::credentials::{self, is_own, stored};
 use crate::store::endpoints::Record;
-use crate::store::secrets::Permission;
+use crate::store::acls::Permission;
 use crate::{Caller, Control, ControlError};
 
 /// A document on trial.

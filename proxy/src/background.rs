@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::sync::watch;
-use tokio::task::block_in_place;
 use tokio::time::sleep;
-use weirgate_config::snapshot::Snapshot;
 use weirgate_control::{Control, lifecycle};
 
 use crate::live::Live;
@@ -24,8 +22,6 @@ pub struct Background {
     pub live: Arc<Live>,
     /// What the life cycle of endpoints works on.
     pub control: Arc<Control>,
-    /// The state that is served, to be kept for a start with broken files.
-    pub good: watch::Receiver<Arc<Snapshot>>,
     /// Tells the engines to stop: later than the listeners, for requests in flight need them.
     pub stop_engines: watch::Receiver<bool>,
     /// Told when all engines have ended.
@@ -44,31 +40,17 @@ impl BackgroundService for Background {
             resolver::run(&self.live.shared),
             self.live.identities.issuers.keep_fresh(),
             lifecycle::run(self.control.clone()),
-            self.keep_good(),
             look(&self.live),
         );
     }
 }
 
-impl Background {
-    /// That it cannot be kept is no reason not to serve it.
-    async fn keep_good(&self) {
-        let mut good = self.good.clone();
-        // The first one is news as well.
-        good.mark_changed();
-        while good.changed().await.is_ok() {
-            let snapshot = good.borrow_and_update().clone();
-            if let Err(e) = block_in_place(|| self.control.store.save_documents(&snapshot.documents)) {
-                log::error!("{e}; a restart with broken files would have nothing to serve");
-            }
-        }
-    }
-}
-
-async fn look(live: &Live) {
+async fn look(live: &Arc<Live>) {
     loop {
         sleep(LOOK_EVERY).await;
         live.sweep();
-        block_in_place(|| live.follow_store());
+        let live = live.clone();
+        // It reads disk, and waits for a write in progress. A panic in it has been logged, and is no reason to stop looking.
+        let _ = tokio::task::spawn_blocking(move || live.follow_store()).await;
     }
 }

@@ -118,3 +118,7 @@ fn principal(spec: &PrincipalSpec) -> Principal {
     };
     Principal { kind, name: spec.name.clone(), groups: spec.groups.clone(), admin: spec.admin }
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

@@ -17,7 +17,7 @@ use weirgate_policy::door::Door;
 
 use crate::api;
 use crate::app::refuse_early;
-use crate::live::Live;
+use crate::live::{InFlight, Live};
 use crate::reply::{self, Story};
 use crate::route;
 
@@ -88,6 +88,7 @@ impl Operations {
     }
 
     async fn control(&self, session: &mut ServerSession, router: &Router) {
+        let _in_flight = InFlight::enter(&self.live);
         let table = self.live.table();
         let request_id = reply::request_id(session);
         let story = Story::begin(session, &request_id, table.generation);

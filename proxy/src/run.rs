@@ -46,13 +46,13 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     }
     let admin_token = admin_token(&store)?;
     let live = Arc::new(Live::new(keeper.clone(), store.clone(), admin_token.as_deref())?);
-    if let Some(why) = live.config_error() {
-        live.refuse(&why);
+    match live.config_error() {
+        Some(why) => live.refuse(&why),
+        None => keep(&store, &first),
     }
     let listeners = chosen(&first, listen);
     let certificates = certificates(&listeners)?;
-    let (tell_good, good) = watch::channel(first.clone());
-    follow(&keeper, live.clone(), certificates.clone(), tell_good);
+    follow(&keeper, live.clone(), certificates.clone(), store.clone());
     let audit = Audit::open(state)?;
     let control = Arc::new(Control { store, keeper: keeper.clone(), plane: live.clone(), audit });
     // What listens is told of every change from here on: the watcher comes last.
@@ -78,7 +78,7 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
         service.threads = Some(1);
         server.add_service(service);
     }
-    let background = Background { live: live.clone(), control, good, stop_engines: engines_stop, engines_ended };
+    let background = Background { live: live.clone(), control, stop_engines: engines_stop, engines_ended };
     let mut background = background_service("background", background);
     background.threads = Some(1);
     server.add_service(background);
@@ -108,20 +108,24 @@ fn open_keeper(config: &Path, store: &Arc<Store>) -> Result<Arc<Keeper>, ProxyEr
 }
 
 /// Puts each change to use before the write that made it returns.
-fn follow(
-    keeper: &Keeper,
-    live: Arc<Live>,
-    certificates: Vec<Option<Arc<Certificate>>>,
-    good: watch::Sender<Arc<Snapshot>>,
-) {
+fn follow(keeper: &Keeper, live: Arc<Live>, certificates: Vec<Option<Arc<Certificate>>>, store: Arc<Store>) {
     keeper.listen(move |news| match news {
         News::Good(snapshot) => {
             certificates.iter().flatten().for_each(|certificate| certificate.reload());
             live.accept(snapshot);
-            good.send_replace(snapshot.clone());
+            keep(&store, snapshot);
         }
         News::Broken(diagnostics) => live.refuse(&errors(diagnostics)),
     });
+}
+
+/// Keeps a good state for a start with broken files, before the write that made it is acknowledged: what was acknowledged
+/// must be served after a crash, also beside a file that someone is just editing. That it cannot be kept is no reason not
+/// to serve it.
+fn keep(store: &Store, snapshot: &Snapshot) {
+    if let Err(e) = store.save_documents(&snapshot.documents) {
+        log::error!("{e}; a restart with broken files would have nothing to serve");
+    }
 }
 
 /// The token of the environment, or at the very first start a new one, printed once.

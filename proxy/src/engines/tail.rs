@@ -32,12 +32,11 @@ impl Tail {
 
     /// The very last lines as part of a sentence.
     pub fn end(&self) -> String {
-        let lines = self.lines(LINES_OF_END);
-        if lines.is_empty() {
-            "it wrote nothing".into()
-        } else {
-            format!("it wrote: {}", lines.trim_end().replace('\n', " | "))
-        }
+        let text = self.lines(LINES_OF_END);
+        let mut lines: Vec<&str> = text.lines().collect();
+        // Each attempt may have said the same.
+        lines.dedup();
+        if lines.is_empty() { "it wrote nothing".into() } else { format!("it wrote: {}", lines.join(" | ")) }
     }
 
     fn lines(&self, most: usize) -> String {
@@ -72,6 +71,7 @@ mod tests {
         tail.push(b"loading\nfailed: n");
         tail.push("o such fil\u{e9}\n".as_bytes());
         assert_eq!(tail.text(), "loading\nfailed: no such fil\u{e9}\n");
+        tail.push("failed: no such fil\u{e9}\n".as_bytes());
         assert_eq!(tail.end(), "it wrote: loading | failed: no such fil\u{e9}");
         for n in 0..10_000 {
             tail.push(format!("line {n} {}\n", "x".repeat(n % 700)).as_bytes());

@@ -28,8 +28,8 @@ use crate::Control;
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
     let areas = [
-        endpoints::routes(),
         catalog::routes(),
+        endpoints::routes(),
         gateway::routes(),
         me::routes(),
         observe::routes(),

@@ -44,13 +44,15 @@ impl Reconciler {
             .endpoints
             .iter()
             .filter(|(name, endpoint)| {
-                let same = |seen: &Arc<EndpointSpec>| Arc::ptr_eq(seen, &endpoint.document) || *seen == endpoint.document;
+                let same =
+                    |seen: &Arc<EndpointSpec>| Arc::ptr_eq(seen, &endpoint.document) || *seen == endpoint.document;
                 !self.seen.get(*name).is_some_and(same)
             })
             .map(|(name, endpoint)| (name, Seen::from(&**endpoint)))
             .collect();
         let records = self.store.records();
-        let gone: Vec<_> = records.iter().map(|(name, _)| name).filter(|name| !snapshot.endpoints.contains_key(*name)).collect();
+        let gone: Vec<_> =
+            records.iter().map(|(name, _)| name).filter(|name| !snapshot.endpoints.contains_key(*name)).collect();
         let mut dropped: HashSet<(String, Option<String>)> = HashSet::new();
         if !changed.is_empty() || !gone.is_empty() {
             let removed = self.store.change_records(|rows| {
@@ -68,7 +70,8 @@ impl Reconciler {
         }
         let before = std::mem::take(&mut self.seen);
         self.seen = snapshot.endpoints.iter().map(|(name, e)| (Arc::clone(name), Arc::clone(&e.document))).collect();
-        let replaced = before.iter().filter(|(name, old)| self.seen.get(*name).is_none_or(|new| !Arc::ptr_eq(new, old)));
+        let replaced =
+            before.iter().filter(|(name, old)| self.seen.get(*name).is_none_or(|new| !Arc::ptr_eq(new, old)));
         let named = replaced.filter_map(|(_, old)| old.config.as_ref()).flat_map(own_secrets);
         dropped.extend(named.map(|(scope, key)| (scope, Some(key))));
         Ok(dropped)
@@ -77,8 +80,9 @@ impl Reconciler {
     /// Removes the row of an endpoint that is not served, unless its file is about to be; returns its id then.
     fn remove(&self, rows: &mut Rows<'_>, name: &str, now: u64) -> Result<Option<String>, ControlError> {
         let Some(record) = rows.get(name)? else { return Ok(None) };
-        let has_file =
-            ["yaml", "yml"].iter().any(|ending| self.folder.join("endpoints").join(format!("{name}.{ending}")).exists());
+        let has_file = ["yaml", "yml"]
+            .iter()
+            .any(|ending| self.folder.join("endpoints").join(format!("{name}.{ending}")).exists());
         let is_fresh = record.document.is_none() && record.created_at + ORPHAN_AFTER > now;
         if has_file || is_fresh {
             return Ok(None);

@@ -31,9 +31,8 @@ use crate::{Caller, Control, ControlError, access};
 /// A body's shape, made from its type when it is first needed.
 macro_rules! shape {
     ($type:ty) => {{
-        static SHAPE: std::sync::LazyLock<weirgate_config::structure::Shape> = std::sync::LazyLock::new(|| {
-            weirgate_config::structure::Shape::new(weirgate_config::schema::of::<$type>())
-        });
+        static SHAPE: std::sync::LazyLock<weirgate_config::structure::Shape> =
+            std::sync::LazyLock::new(|| weirgate_config::structure::Shape::new(weirgate_config::schema::of::<$type>()));
         &*SHAPE
     }};
 }
@@ -71,7 +70,8 @@ impl<'s> Target<'s> {
         let endpoint = snapshot.endpoints.get(name).ok_or_else(|| unknown(name))?;
         access::require(Level::Manage, endpoint, &caller.principal)?;
         if endpoint.document.managed_by == Some(ManagedBy::File) {
-            let text = format!("endpoint {name} is managed by its file (`managed_by: file`); change endpoints/{name}.yaml");
+            let text =
+                format!("endpoint {name} is managed by its file (`managed_by: file`); change endpoints/{name}.yaml");
             return Err(Refusal::new(Reason::PermissionDenied, text));
         }
         let record = control.store.record(name).ok_or_else(|| unknown(name))?;

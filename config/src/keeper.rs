@@ -82,8 +82,10 @@ struct State {
     parts: BTreeMap<PathBuf, Dependencies>,
     /// What was looked at last, served or broken: seeing something else means that there is something to do.
     seen: Seen,
-    listeners: Vec<Box<dyn FnMut(&News) + Send>>,
+    listeners: Vec<Listener>,
 }
+
+type Listener = Box<dyn FnMut(&News) + Send>;
 
 struct Seen {
     digest: [u8; 32],

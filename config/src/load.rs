@@ -89,7 +89,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
 
     let digest = inputs.digest(&merged(&report.parts));
     let result = match (report.errors(), compiled, models) {
-        (0, Some(Gateway { settings, tokens }), Some(models)) => {
+        (0, Some(Gateway { settings, tokens, principals, issuers }), Some(models)) => {
             let warnings = Diagnostics::new(report.diagnostics).into_vec();
             Ok(Snapshot {
                 generation: 0,
@@ -97,8 +97,8 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
                 endpoints,
                 models,
                 tokens,
-                principals: Vec::new(),
-                issuers: Vec::new(),
+                principals,
+                issuers,
                 warnings,
                 digest,
                 documents: inputs.texts(),

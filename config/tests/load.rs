@@ -7,8 +7,8 @@ use std::{fs, path::Path, sync::Arc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weirgate_config::{
-    AwsCredential, CustomAuth, EndpointKind, NoSecrets, PermissionLevel, PermissionPrincipal, ProviderConfig, Secret,
-    SecretSource, Serving, Severity, Snapshot, Target, Task, Throughput,
+    AwsCredential, CustomAuth, EndpointKind, JwtAlgorithm, NoSecrets, PermissionLevel, PermissionPrincipal,
+    PrincipalKind, ProviderConfig, Secret, SecretSource, Serving, Severity, Snapshot, Target, Task, Throughput,
     compile::{self, Context, Door},
     document::{CatalogSpec, EndpointSpec, GatewaySpec},
     load, schema,
@@ -83,6 +83,21 @@ fn every_provider_compiles_to_its_form() {
     assert!(
         matches!(provider(&example("azure"), "chat", "with-key"), ProviderConfig::Azure { deployment, .. } if deployment == "chat")
     );
+}
+
+#[test]
+fn principals_and_issuers_have_their_defaults() {
+    let snapshot = example("everything");
+    let [ann, nightly] = &snapshot.principals[..] else { panic!("{:?}", snapshot.principals) };
+    assert_eq!((ann.kind, &*ann.name, ann.admin), (PrincipalKind::User, "ann@example.com", false));
+    assert_eq!(ann.groups, ["research".into(), "reviewers".into()]);
+    assert_eq!((nightly.kind, nightly.admin), (PrincipalKind::ServicePrincipal, true));
+    let [full, short] = &snapshot.issuers[..] else { panic!("{:?}", snapshot.issuers) };
+    assert_eq!(full.jwks_url.as_ref().unwrap().as_str(), "https://login.example.com/realm/keys");
+    assert_eq!(&*full.groups["their-research"], "research");
+    assert_eq!((short.jwks_url.as_ref(), short.user_claim.as_str(), short.groups_claim.as_ref()), (None, "sub", None));
+    assert_eq!(short.algorithms, [JwtAlgorithm::RS256, JwtAlgorithm::ES256]);
+    assert_eq!((short.leeway.as_secs(), snapshot.settings.engine.deploy_timeout.as_secs()), (60, 600));
 }
 
 #[test]

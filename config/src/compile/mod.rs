@@ -2,6 +2,7 @@
 //! yields a [`Problem`] at its place and no value.
 
 mod ai_gateway;
+mod authentication;
 mod base_url;
 mod catalog;
 mod credential;

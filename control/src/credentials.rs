@@ -75,7 +75,11 @@ fn of_model<'s>(model: &'s mut ExternalModelSpec, at: &Pointer, list: &mut Vec<C
         add(block.key("private_key"), &mut spec.private_key, &mut spec.private_key_plaintext);
     }
     if let Some(spec) = &mut model.databricks_model_serving_config {
-        add(block.key("databricks_api_token"), &mut spec.databricks_api_token, &mut spec.databricks_api_token_plaintext);
+        add(
+            block.key("databricks_api_token"),
+            &mut spec.databricks_api_token,
+            &mut spec.databricks_api_token_plaintext,
+        );
     }
     if let Some(spec) = &mut model.palm_config {
         add(block.key("palm_api_key"), &mut spec.palm_api_key, &mut spec.palm_api_key_plaintext);

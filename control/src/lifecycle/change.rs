@@ -58,7 +58,11 @@ pub(crate) fn change(
         // What was written is what was there: nobody else takes note of that.
         Ok(_) if before.is_some() && before == document() => store.change_records(|rows| {
             if let Some(mut record) = rows.get(name)? {
-                if is_config { record.reaffirm(now_ms()) } else { record.touch(now_ms()) }
+                if is_config {
+                    record.reaffirm(now_ms())
+                } else {
+                    record.touch(now_ms())
+                }
                 rows.put(name, record)?;
             }
             Ok(())

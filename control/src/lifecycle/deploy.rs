@@ -55,7 +55,8 @@ pub(crate) fn all_ready(plane: &dyn DataPlane, wanted: &Endpoint, active: Option
         Target::Local(model) => Some(model.clone()),
         Target::External(_) => None,
     };
-    let models = |endpoint: &Endpoint| endpoint.entities.iter().filter_map(|entity| local(&entity.target)).collect::<Vec<_>>();
+    let models =
+        |endpoint: &Endpoint| endpoint.entities.iter().filter_map(|entity| local(&entity.target)).collect::<Vec<_>>();
     let at_work = active.map(models).unwrap_or_default();
     // All of them are asked, so that all begin to start.
     let new = models(wanted).into_iter().filter(|model| !at_work.iter().any(|other| other.id == model.id));
@@ -63,7 +64,7 @@ pub(crate) fn all_ready(plane: &dyn DataPlane, wanted: &Endpoint, active: Option
 }
 
 /// Looks at every config that waits.
-pub(super) fn step(control: &Control) {
+pub(crate) fn step(control: &Control) {
     let snapshot = control.keeper.current();
     let at_most = snapshot.settings.engine.deploy_timeout;
     for (name, record) in control.store.records().iter() {

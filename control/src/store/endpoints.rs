@@ -262,8 +262,10 @@ fn select(connection: &Connection, name: &str) -> Result<Option<Record>, Control
 }
 
 fn parse(name: &str, text: &str) -> Result<Record, ControlError> {
-    serde_json::from_str(text)
-        .map_err(|error| ControlError::Damaged { path: format!("weirgate.db, endpoint {name}").into(), why: error.to_string() })
+    serde_json::from_str(text).map_err(|error| ControlError::Damaged {
+        path: format!("weirgate.db, endpoint {name}").into(),
+        why: error.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ pub(super) fn update(
 }
 
 fn in_progress(name: &str) -> ControlError {
-    let text = format!("an update of endpoint {name} is in progress; wait for its end, or cancel it with POST config/cancel");
+    let text =
+        format!("an update of endpoint {name} is in progress; wait for its end, or cancel it with POST config/cancel");
     Refusal::new(Reason::Conflict, text).into()
 }
 
@@ -117,7 +118,9 @@ fn other_side(kind: EndpointKind, config: &ConfigSpec) -> Option<Finding> {
         (false, _) => return None,
     };
     let text = match (kind, side) {
-        (EndpointKind::External, false) => "an endpoint of external models cannot be updated to one without; create another endpoint",
+        (EndpointKind::External, false) => {
+            "an endpoint of external models cannot be updated to one without; create another endpoint"
+        }
         (EndpointKind::Foundation | EndpointKind::Custom, true) => {
             "an endpoint without external models cannot be updated to one with them; create another endpoint"
         }

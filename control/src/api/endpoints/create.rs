@@ -1,8 +1,8 @@
 //! POST: a new endpoint.
 
 use weirgate_config::document::{EndpointSpec, PermissionLevel, PermissionSpec};
-use weirgate_config::snapshot::EndpointKind;
 use weirgate_config::schema;
+use weirgate_config::snapshot::EndpointKind;
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::PrincipalKind;
 use weirgate_policy::reason::Reason;

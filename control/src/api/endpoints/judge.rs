@@ -13,8 +13,8 @@ use weirgate_policy::reason::Reason;
 
 use super::{Request, Target};
 use crate::credentials::{self, is_own, stored};
+use crate::store::acls::Permission;
 use crate::store::endpoints::Record;
-use crate::store::secrets::Permission;
 use crate::{Caller, Control, ControlError};
 
 /// A document on trial.
@@ -74,7 +74,9 @@ impl<'a> Trial<'a> {
             .collect();
         let models = config.served_models.iter().flatten().map(|model| &model.environment_vars);
         let entities = config.served_entities.iter().flatten().map(|entity| &entity.environment_vars);
-        for (list, variables) in [("served_entities", entities.collect::<Vec<_>>()), ("served_models", models.collect())] {
+        for (list, variables) in
+            [("served_entities", entities.collect::<Vec<_>>()), ("served_models", models.collect())]
+        {
             for (index, variables) in variables.into_iter().enumerate() {
                 let at = Pointer::root().key("config").key(list).index(index).key("environment_vars");
                 found.extend(variables.iter().map(|(name, value)| (at.key(name), value.0.clone())));

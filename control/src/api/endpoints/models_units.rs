@@ -34,10 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers::<EndpointDetailed>()
             .audits("endpoint.create")
             .refuses(&[Reason::AlreadyExists, Reason::Conflict]),
-        put.takes::<UnitsUpdate>()
-            .answers::<EndpointDetailed>()
-            .audits("endpoint.config")
-            .refuses(&[Reason::Conflict]),
+        put.takes::<UnitsUpdate>().answers::<EndpointDetailed>().audits("endpoint.config").refuses(&[Reason::Conflict]),
     ]
 }
 
@@ -103,7 +100,10 @@ impl UnitsConfig {
     fn spec(self, snapshot: &Snapshot) -> ConfigSpec {
         let entity = |entity: UnitsEntity| ServedEntitySpec {
             // A model that is not there has no latest version; that it is not there is said later.
-            entity_version: entity.entity_version.or_else(|| latest(snapshot, &entity.entity_name)).or(Some(Version("1".to_owned()))),
+            entity_version: entity
+                .entity_version
+                .or_else(|| latest(snapshot, &entity.entity_name))
+                .or(Some(Version("1".to_owned()))),
             entity_name: Some(entity.entity_name),
             name: entity.name,
             provisioned_model_units: Some(entity.provisioned_model_units),
@@ -141,7 +141,3 @@ fn create(request: &Request) -> Result<Answer, Problem> {
     };
     create::create(request, spec)
 }
-
-#[cfg(test)]
-#[path = "models_units_tests.rs"]
-mod tests;

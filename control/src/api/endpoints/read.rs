@@ -24,9 +24,10 @@ struct EndpointList {
 fn list(request: Request) -> Result<Answer, Problem> {
     let control = &*request.control;
     let (snapshot, records) = (control.keeper.current(), control.store.records());
-    let visible = snapshot.endpoints.values().filter(|endpoint| {
-        access::level(endpoint, &request.caller.principal) >= Some(Level::View)
-    });
+    let visible = snapshot
+        .endpoints
+        .values()
+        .filter(|endpoint| access::level(endpoint, &request.caller.principal) >= Some(Level::View));
     let summary = |endpoint: &std::sync::Arc<weirgate_config::snapshot::Endpoint>| {
         Some(view::summary(control, &snapshot, endpoint, records.get(&endpoint.name)?))
     };

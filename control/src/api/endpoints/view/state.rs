@@ -104,10 +104,9 @@ impl Configs<'_> {
     pub fn failed(&self) -> Option<ConfigOutput> {
         let Update::UpdateFailed(failed) = &self.record.update else { return None };
         let state = |name: &str, _: &ServedEntitySpec| match failed.reasons.get(name) {
-            Some(why) => ServedState {
-                deployment: DeploymentState::DeploymentFailed,
-                deployment_state_message: why.clone(),
-            },
+            Some(why) => {
+                ServedState { deployment: DeploymentState::DeploymentFailed, deployment_state_message: why.clone() }
+            }
             None => ServedState::new(DeploymentState::DeploymentAborted),
         };
         Some(self.output(&failed.pending.config, self.next(), Some(&failed.pending), state))

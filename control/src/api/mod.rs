@@ -6,6 +6,7 @@ mod endpoints;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gateway;
+mod me;
 mod observe;
 mod openapi;
 mod permissions;
@@ -13,6 +14,8 @@ mod query_schema;
 mod request;
 mod route;
 mod router;
+mod secrets;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -25,11 +28,14 @@ use crate::Control;
 /// Every route of the control API.
 fn routes() -> Vec<Route> {
     let areas = [
-        endpoints::routes(),
         catalog::routes(),
+        endpoints::routes(),
         gateway::routes(),
+        me::routes(),
         observe::routes(),
         permissions::routes(),
+        secrets::routes(),
+        tokens::routes(),
         vec![openapi::route()],
     ];
     areas.into_iter().flatten().collect()

@@ -21,8 +21,6 @@ pub const NAME_PATTERN: &str = "^[A-Za-z0-9_.-]{1,128}$";
 pub const MAX_VALUE: usize = 128 << 10;
 /// Most secrets in a scope, and most scopes that callers may make.
 const MAX_COUNT: usize = 1000;
-/// A value of the gateway's own is put just before the document that refers to it, so a young one may be wanted soon.
-const YOUNG_MS: u64 = 60_000;
 
 /// A secret without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,17 +129,11 @@ impl Store {
         })
     }
 
-    /// Removes from the gateway's own scopes every secret that `in_use` (scope, key) does not name and that was not written within the
-    /// last minute, when the document that names it may be on its way. Returns how many.
+    /// Removes from the gateway's own scopes every secret that `in_use` (scope, key) does not name. Returns how many.
     pub fn sweep_own_secrets(&self, in_use: impl Fn(&str, &str) -> bool) -> Result<usize, ControlError> {
-        let now = now_ms();
-        self.sweep_written_before(now.saturating_sub(YOUNG_MS), in_use)
-    }
-
-    fn sweep_written_before(&self, time: u64, in_use: impl Fn(&str, &str) -> bool) -> Result<usize, ControlError> {
         let unused = |connection: &Connection| -> Result<Vec<(String, String)>, ControlError> {
-            let mut select = connection.prepare("SELECT scope, key FROM secrets WHERE updated_at <= ?1")?;
-            let names = select.query_map([to_sql(time)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut select = connection.prepare("SELECT scope, key FROM secrets")?;
+            let names = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let mut names: Vec<(String, String)> = names.collect::<Result<_, _>>()?;
             names.retain(|(scope, key)| scope.starts_with(OWN_PREFIX) && !in_use(scope, key));
             Ok(names)
@@ -204,7 +196,7 @@ fn no_secret(scope: &str, key: &str) -> Refusal {
     Refusal::new(Reason::ResourceNotFound, format!("there is no secret {key} in the scope {scope}"))
 }
 
-pub(super) fn invalid(message: String) -> Refusal {
+pub(crate) fn invalid(message: String) -> Refusal {
     Refusal::new(Reason::InvalidParameter, message)
 }
 

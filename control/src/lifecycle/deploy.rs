@@ -64,7 +64,7 @@ pub(crate) fn all_ready(plane: &dyn DataPlane, wanted: &Endpoint, active: Option
 }
 
 /// Looks at every config that waits.
-pub(super) fn step(control: &Control) {
+pub(crate) fn step(control: &Control) {
     let snapshot = control.keeper.current();
     let at_most = snapshot.settings.engine.deploy_timeout;
     for (name, record) in control.store.records().iter() {

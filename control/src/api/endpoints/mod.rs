@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weirgate_config::Snapshot;
-use weirgate_config::document::{EndpointSpec, ManagedBy};
+use weirgate_config::document::EndpointSpec;
 use weirgate_config::snapshot::Endpoint;
 use weirgate_config::structure::Shape;
 use weirgate_policy::door::Refusal;
@@ -69,11 +69,7 @@ impl<'s> Target<'s> {
     fn find(control: &Control, snapshot: &'s Snapshot, name: &str, caller: &Caller) -> Result<Self, Refusal> {
         let endpoint = snapshot.endpoints.get(name).ok_or_else(|| unknown(name))?;
         access::require(Level::Manage, endpoint, &caller.principal)?;
-        if endpoint.document.managed_by == Some(ManagedBy::File) {
-            let text =
-                format!("endpoint {name} is managed by its file (`managed_by: file`); change endpoints/{name}.yaml");
-            return Err(Refusal::new(Reason::PermissionDenied, text));
-        }
+        access::changeable(endpoint)?;
         let record = control.store.record(name).ok_or_else(|| unknown(name))?;
         Ok(Target { snapshot, endpoint, record })
     }
@@ -121,4 +117,7 @@ fn change_and_show<B: DeserializeOwned>(
 }
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
+#[path = "endpoints_tests.rs"]
 mod tests;

@@ -141,7 +141,3 @@ fn create(request: &Request) -> Result<Answer, Problem> {
     };
     create::create(request, spec)
 }
-
-#[cfg(test)]
-#[path = "models_units_tests.rs"]
-mod tests;

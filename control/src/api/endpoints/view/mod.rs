@@ -152,6 +152,3 @@ fn common(configs: &Configs<'_>) -> Common {
         endpoint_url: spec.route_optimized.then(|| format!("/serving-endpoints/{}/invocations", spec.name)),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -57,6 +57,7 @@ pub struct EndpointSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uc_system_metrics_export_state: Option<MetricsExportState>,
     /// Who may do what, beside admins. Without it every principal may query; an empty list leaves admins alone.
+    #[schemars(length(max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<PermissionSpec>>,
     /// What goes beyond the REST body.
@@ -256,6 +257,7 @@ pub enum WorkloadType {
 #[schemars(deny_unknown_fields)]
 pub struct TrafficSpec {
     /// Percentages sum to 100; a model without a route gets 0.
+    #[schemars(length(max = 15))]
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
 }

@@ -158,7 +158,7 @@ fn make(
 ) -> Result<Answer, Problem> {
     let (by, comment) = (&request.caller.principal.name, comment.unwrap_or_default());
     let (token_value, token) = request.control.store.create_token(whose, by, &comment, lifetime)?;
-    request.concerns(&token.id);
+    request.concerns(&format!("{}/{}", whose.name, token.id));
     request.control.plane.identities_changed();
     Ok(Answer::json(&CreatedToken { token_value, token_info: token.into() }))
 }

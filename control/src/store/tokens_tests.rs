@@ -87,3 +87,16 @@ fn concurrent_writers_lose_nothing() {
     });
     assert_eq!(Store::open(folder.path()).unwrap().tokens().unwrap().len(), 40);
 }
+
+#[test]
+fn a_principal_has_ten_thousand_tokens_at_most() {
+    let (_folder, store) = store();
+    let fill = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 9999) \
+                INSERT INTO tokens SELECT hex(n), randomblob(32), 'user', 'ada', '[]', 0, '', 0, '', NULL FROM n";
+    store.write(|transaction| Ok(transaction.execute(fill, [])?)).unwrap();
+    store.create_token(&principal(USER, "ada"), "", "", None).unwrap();
+    assert!(matches!(store.create_token(&principal(USER, "ada"), "", "", None), Err(ControlError::Refused(_))));
+    store.create_token(&principal(USER, "eve"), "", "", None).unwrap();
+    store.create_token(&principal(PROGRAM, "ada"), "", "", None).unwrap();
+    assert_eq!(store.tokens().unwrap().len(), 10_002);
+}

@@ -2,16 +2,18 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
+use zeroize::Zeroizing;
+
 use crate::inputs::read_limited;
 
-/// The text of a secret. `Debug` shows `<redacted>`; there is no `Display`.
+/// The text of a secret, wiped from memory with its last clone. `Debug` shows `<redacted>`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(Arc<str>);
+pub struct SecretText(Arc<Zeroizing<String>>);
 
 impl SecretText {
     /// Wraps a value.
-    pub fn new(value: impl Into<Arc<str>>) -> Self {
-        Self(value.into())
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(value.into())))
     }
 
     /// The value itself, for the one place that sends it.
@@ -136,11 +138,12 @@ impl Resolver<'_> {
             None => Err("it is not a secret reference".to_owned()),
         };
         // Editors and `kubectl create secret` leave a last line break that is no part of the key.
-        match found.map(|value| value.trim_end_matches(['\r', '\n']).to_owned()) {
-            Ok(value) if value.is_empty() => {
+        let trimmed = |value: Zeroizing<String>| SecretText::new(value.trim_end_matches(['\r', '\n']));
+        match found.map(Zeroizing::new).map(trimmed) {
+            Ok(value) if value.expose().is_empty() => {
                 Secret::Missing { reference: reference.to_owned(), why: "its value is empty".to_owned() }
             }
-            Ok(value) => Secret::Value(SecretText::new(value)),
+            Ok(value) => Secret::Value(value),
             Err(why) => Secret::Missing { reference: reference.to_owned(), why },
         }
     }

@@ -21,3 +21,13 @@ die() {
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# Builds what the benches need; WEIRGATE_BIN names a gateway that is there already.
+build_benches() {
+    say "Building for release"
+    cargo build --quiet --release --locked -p weirgate-benches
+    if [ -z "${WEIRGATE_BIN:-}" ]; then
+        cargo build --quiet --release --locked -p weirgate-proxy
+        WEIRGATE_BIN=$target/release/weirgate
+    fi
+}

@@ -6,6 +6,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::{
     inputs::read_limited,
@@ -93,7 +94,8 @@ fn first_counts<K: Ord + Clone, V: Copy>(all: &mut BTreeMap<K, V>, more: &BTreeM
 
 fn content(path: &Path) -> Seen {
     match read_limited(path) {
-        Ok(bytes) => Sha256::digest(&bytes).into(),
+        // It may be a private key.
+        Ok(bytes) => Sha256::digest(Zeroizing::new(bytes).as_slice()).into(),
         Err(error) => Sha256::digest(error.to_string()).into(),
     }
 }

@@ -6,12 +6,12 @@ use zeroize::Zeroizing;
 
 use crate::inputs::read_limited;
 
-/// The text of a secret, wiped from memory with its last clone. `Debug` shows `<redacted>`; there is no `Display`.
+/// The text of a secret, overwritten in memory when its last owner drops it. `Debug` shows `<redacted>`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Arc<Zeroizing<String>>);
 
 impl SecretText {
-    /// Wraps a value.
+    /// Wraps a value; given a `String`, no copy of it is made.
     pub fn new(value: impl Into<String>) -> Self {
         Self(Arc::new(Zeroizing::new(value.into())))
     }
@@ -138,19 +138,25 @@ impl Resolver<'_> {
             None => Err("it is not a secret reference".to_owned()),
         };
         // Editors and `kubectl create secret` leave a last line break that is no part of the key.
-        let trimmed = |value: Zeroizing<String>| SecretText::new(value.trim_end_matches(['\r', '\n']));
-        match found.map(Zeroizing::new).map(trimmed) {
-            Ok(value) if value.expose().is_empty() => {
+        let trimmed = found.map(|mut value| {
+            value.truncate(value.trim_end_matches(['\r', '\n']).len());
+            value
+        });
+        match trimmed {
+            Ok(value) if value.is_empty() => {
                 Secret::Missing { reference: reference.to_owned(), why: "its value is empty".to_owned() }
             }
-            Ok(value) => Secret::Value(value),
+            Ok(value) => Secret::Value(SecretText::new(value)),
             Err(why) => Secret::Missing { reference: reference.to_owned(), why },
         }
     }
 }
 
 fn read_secret_file(path: &Path) -> std::io::Result<String> {
-    String::from_utf8(read_limited(path)?).map_err(|_| std::io::Error::other("it is not UTF-8 text"))
+    String::from_utf8(read_limited(path)?).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        std::io::Error::other("it is not UTF-8 text")
+    })
 }
 
 #[cfg(test)]

@@ -161,6 +161,29 @@ fn the_rest_door_takes_stored_secrets_only() {
 }
 
 #[test]
+fn environment_variables_take_stored_secrets_only_over_rest() {
+    let body = json!({ "name": "a", "config": { "served_entities": [{ "entity_name": "m", "entity_version": 1,
+        "environment_vars": { "A": "{{env/PATH}}", "B": "{{file/key}}", "C": "{{secrets/prod/openai}}", "D": "plain" } }] } });
+    let spec = schema::ENDPOINT.read::<EndpointSpec>(body, UnknownKeys::Ignore).0.unwrap();
+    let secrets = Resolver { folder: Path::new("/nowhere"), store: &Store };
+    let context = |door| Context { models: None, allow_private: false, door, secrets };
+    let (_, problems) = compile::endpoint(spec.clone(), &context(Door::Rest));
+    let places: Vec<&str> = problems.iter().map(|problem| problem.at.as_str()).collect();
+    let at = "/config/served_entities/0/environment_vars";
+    assert_eq!(places, [format!("{at}/A"), format!("{at}/B")]);
+    assert!(problems.iter().all(|problem| problem.message.contains("for files only")), "{problems:?}");
+    let (_, problems) = compile::endpoint(spec, &context(Door::File));
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:?}");
+}
+
+#[test]
+fn over_rest_a_control_character_is_found_by_the_query() {
+    let (provider, problems) = over_rest(json!({ "openai_api_key_plaintext": "sk-a\nb" }));
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(matches!(provider, Some(ProviderConfig::OpenAi { key: Secret::Missing { .. }, .. })));
+}
+
+#[test]
 fn a_key_that_no_header_can_carry_counts_as_missing() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("endpoints")).unwrap();

@@ -16,7 +16,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "endpoints/<name>.yaml")]
 pub struct EndpointSpec {
     /// Unique; in a file, the file's name without its ending.
@@ -57,6 +57,7 @@ pub struct EndpointSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uc_system_metrics_export_state: Option<MetricsExportState>,
     /// Who may do what, beside admins. Without it every principal may query; an empty list leaves admins alone.
+    #[schemars(length(max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<PermissionSpec>>,
     /// What goes beyond the REST body.
@@ -256,6 +257,7 @@ pub enum WorkloadType {
 #[schemars(deny_unknown_fields)]
 pub struct TrafficSpec {
     /// Percentages sum to 100; a model without a route gets 0.
+    #[schemars(length(max = 15))]
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
 }

@@ -12,7 +12,7 @@ use weirgate_config::snapshot::{Model, ModelId};
 use weirgate_config::{Keeper, NoSecrets, Snapshot, load_documents};
 use weirgate_policy::identity::{Principal, PrincipalKind};
 
-use crate::{Caller, Control, DataPlane, Deployment, Store, audit};
+use crate::{Caller, Control, DataPlane, Deployment, Store, audit, lifecycle};
 
 /// A catalogue with a model of each kind.
 pub(crate) const CATALOG: &str = r#"
@@ -95,20 +95,17 @@ impl Gateway {
             std::fs::write(config.join(path), text).unwrap();
         }
         let store = Arc::new(Store::open(&state).unwrap());
-        let keeper = Keeper::open(&config, &state.join("lock"), Arc::new(NoSecrets), None).unwrap();
-        let control = Control {
-            store,
-            keeper: Arc::new(keeper),
-            plane: Arc::new(Plane),
-            audit: audit::Audit::open(&state).unwrap(),
-        };
-        Gateway { folder, control: Arc::new(control) }
+        store.unlock(None).unwrap();
+        let keeper = Keeper::open(&config, &state.join("lock"), store.clone(), None).unwrap();
+        let audit = audit::Audit::open(&state).unwrap();
+        let control = Arc::new(Control { store, keeper: Arc::new(keeper), plane: Arc::new(Plane), audit });
+        lifecycle::attach(&control);
+        Gateway { folder, control }
     }
 
-    /// Gives an endpoint an id.
-    pub(crate) fn identify(&self, name: &str, id: &str) {
-        let insert = "INSERT INTO endpoints (name, id, record) VALUES (?1, ?2, '{}')";
-        self.control.store.write(|transaction| Ok(transaction.execute(insert, [name, id])?)).unwrap();
+    /// The id of an endpoint.
+    pub(crate) fn id(&self, name: &str) -> String {
+        self.control.store.record(name).unwrap().id.clone()
     }
 
     /// What the file of an endpoint says.

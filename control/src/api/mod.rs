@@ -2,6 +2,7 @@
 
 mod answer;
 mod catalog;
+mod endpoints;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gateway;
@@ -28,6 +29,7 @@ use crate::Control;
 fn routes() -> Vec<Route> {
     let areas = [
         catalog::routes(),
+        endpoints::routes(),
         gateway::routes(),
         me::routes(),
         observe::routes(),

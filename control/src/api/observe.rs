@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use weirgate_config::snapshot::{Endpoint, Snapshot, Target};
+use weirgate_config::snapshot::{Endpoint, ModelId};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::permission::Level;
 use weirgate_policy::reason::Reason;
 
 use super::{Answer, Method, Problem, Request, Route, query_schema};
 use crate::access;
+use crate::lifecycle::config;
+use crate::store::endpoints::{Failed, Update};
 
 /// Prometheus' text exposition format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -67,24 +69,19 @@ fn openapi(request: Request) -> Result<Answer, Problem> {
 }
 
 fn logs(request: Request) -> Result<Answer, Problem> {
-    let logs = match served(&request)? {
-        Target::External(_) => String::new(),
-        Target::Local(model) => request.control.plane.log(&model.id),
-    };
+    let logs = served(&request)?.map_or_else(String::new, |model| request.control.plane.log(&model));
     Ok(Answer::json(&ServedModelLogs { logs }))
 }
 
 fn build_logs(request: Request) -> Result<Answer, Problem> {
-    let logs = match served(&request)? {
-        Target::External(_) => String::new(),
-        Target::Local(model) => format!("nothing is built for {}: its files are served as they are\n", model.id),
-    };
+    let logs = served(&request)?
+        .map_or_else(String::new, |model| format!("nothing is built for {model}: its files are served as they are\n"));
     Ok(Answer::json(&ServedModelLogs { logs }))
 }
 
 /// The endpoint of the request's name, if the caller may see it.
 fn find(request: &Request) -> Result<Arc<Endpoint>, Refusal> {
-    let snapshot: Arc<Snapshot> = request.control.keeper.current();
+    let snapshot = request.control.keeper.current();
     let name = request.path("name");
     let Some(endpoint) = snapshot.endpoints.get(name) else {
         return Err(Refusal::new(Reason::EndpointNotFound, format!("there is no endpoint {name}")));
@@ -93,13 +90,22 @@ fn find(request: &Request) -> Result<Arc<Endpoint>, Refusal> {
     Ok(endpoint.clone())
 }
 
-/// Who answers for the request's served entity.
-fn served(request: &Request) -> Result<Target, Refusal> {
+/// The model of the request's served entity; `None` if it is a provider's. Where the active config has no such entity it may be one that
+/// is being deployed, or that failed to.
+fn served(request: &Request) -> Result<Option<ModelId>, Refusal> {
     let endpoint = find(request)?;
+    let record = request.control.store.record(&endpoint.name);
+    let waiting = record.as_deref().and_then(|record| match &record.update {
+        Update::InProgress(pending) | Update::UpdateFailed(Failed { pending, .. }) => Some(&pending.config),
+        Update::NotUpdating | Update::UpdateCanceled => None,
+    });
+    let configs = endpoint.document.config.iter().chain(waiting);
     let served = request.path("served");
-    let entity = endpoint.entities.iter().find(|entity| *entity.name == *served);
-    entity.map(|entity| entity.target.clone()).ok_or_else(|| {
-        let text = format!("endpoint {} serves no model called {served}", endpoint.name);
-        Refusal::new(Reason::ServedEntityNotFound, text)
-    })
+    match configs.flat_map(config::entities).find(|(name, _)| name == served) {
+        Some((_, entity)) => Ok(config::model(&entity)),
+        None => {
+            let text = format!("endpoint {} has no served entity called {served}", endpoint.name);
+            Err(Refusal::new(Reason::ServedEntityNotFound, text))
+        }
+    }
 }

@@ -34,18 +34,37 @@ const BODY: [Reason; 5] = [
     Reason::UnsupportedEncoding,
 ];
 
+/// The types of bodies and of answers. A type of both is shown as a body: what it allows there, its answers keep.
+struct Schemas {
+    inputs: SchemaGenerator,
+    outputs: SchemaGenerator,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let mut settings = SchemaSettings::draft2020_12();
+        settings.definitions_path = "/components/schemas".into();
+        Schemas { inputs: settings.clone().into_generator(), outputs: settings.for_serialize().into_generator() }
+    }
+
+    fn all(mut self) -> Map<String, Value> {
+        let mut inputs = self.inputs.take_definitions(false);
+        inputs.values_mut().for_each(as_over_rest);
+        let mut all = self.outputs.take_definitions(false);
+        all.extend(inputs);
+        all.insert("Error".into(), error_schema());
+        all
+    }
+}
+
 fn document(routes: &[Route]) -> Value {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.definitions_path = "/components/schemas".into();
-    let mut generator = settings.into_generator();
+    let mut schemas = Schemas::new();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for route in routes {
         let method = route.method.name().to_ascii_lowercase();
-        paths.entry(route.path).or_default().insert(method, operation(route, &mut generator));
+        paths.entry(route.path).or_default().insert(method, operation(route, &mut schemas));
     }
-    let mut schemas = generator.take_definitions(false);
-    schemas.insert("Error".into(), error_schema());
-    let mut document = json!({
+    json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Weirgate control API",
@@ -55,20 +74,19 @@ fn document(routes: &[Route]) -> Value {
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": schemas.all(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-    });
-    as_over_rest(&mut document);
-    document
+    })
 }
 
-fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     let path_parameters = template(route.path).filter_map(parameter).map(|name| {
         json!({"name": name, "in": "path", "required": true, "description": meaning(name), "schema": {"type": "string", "minLength": 1}})
     });
     let query_parameters = route.query.iter().map(|query| {
-        json!({"name": query.name, "in": "query", "required": query.required, "description": query.what, "schema": {"type": "string"}})
+        let schema = json!({"type": "string", "minLength": u8::from(query.required)});
+        json!({"name": query.name, "in": "query", "required": query.required, "description": query.what, "schema": schema})
     });
     let parameters: Vec<Value> = path_parameters.chain(query_parameters).collect();
     let mut operation = json!({
@@ -76,15 +94,16 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "tags": [area(route.path)],
         "summary": route.summary,
         "parameters": parameters,
-        "responses": responses(route, generator),
+        "responses": responses(route, &mut schemas.outputs),
     });
     if route.admin {
         operation["description"] = "Only for administrators.".into();
     }
     if let Some(input) = route.input {
-        let schema = input(generator).to_value();
+        let mut schema = input(&mut schemas.inputs).to_value();
         // An empty body counts as `{}`.
-        let required = is_needed(&schema, generator);
+        let required = is_needed(&schema, &schemas.inputs);
+        as_over_rest(&mut schema);
         operation["requestBody"] = json!({"required": required, "content": {"application/json": {"schema": schema}}});
     }
     operation
@@ -132,6 +151,10 @@ fn refusals(route: &Route) -> BTreeMap<u16, Vec<Reason>> {
     if route.input.is_some() {
         reasons.extend(BODY);
     }
+    // Whatever changes a document can meet a hand edit of its file.
+    if route.method != Method::Get && matches!(area(route.path), "Endpoints" | "Permissions") {
+        reasons.push(Reason::Conflict);
+    }
     reasons.extend(&route.refuses);
     let mut by_status: BTreeMap<u16, Vec<Reason>> = BTreeMap::new();
     for reason in reasons {
@@ -166,10 +189,12 @@ fn as_over_rest(schema: &mut Value) {
             if map.get("additionalProperties") == Some(&Value::Bool(false)) {
                 map.remove("additionalProperties");
             }
-            // What `structure` checks for this Rust type, which schemars says by the format alone.
-            if map.get("format").and_then(Value::as_str) == Some("uint32") {
-                map.entry("maximum").or_insert(u32::MAX.into());
-            }
+            // What `structure` checks for these Rust types, which schemars says by the format alone.
+            match map.get("format").and_then(Value::as_str) {
+                Some("uint32") => map.entry("maximum").or_insert(u32::MAX.into()),
+                Some("uint64") => map.entry("maximum").or_insert(u64::MAX.into()),
+                _ => &mut Value::Null,
+            };
             let required: Vec<Value> = map.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
             if let Some(Value::Object(properties)) = map.get_mut("properties") {
                 let optional = properties.iter_mut().filter(|(name, _)| !required.iter().any(|r| r == name.as_str()));

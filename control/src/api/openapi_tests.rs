@@ -58,3 +58,22 @@ fn refusals_follow_from_the_route() {
     assert_eq!(put["requestBody"]["required"], false);
     assert_eq!(put["responses"]["503"]["headers"]["Retry-After"]["schema"]["type"], "integer");
 }
+
+/// The names of two generators are apart: one name for two types would show one of them as the other.
+#[test]
+fn a_name_means_one_type() {
+    let mut schemas = Schemas::new();
+    for route in routes() {
+        operation(&route, &mut schemas);
+    }
+    let keys =
+        |schema: &Value| schema["properties"].as_object().map(|map| map.keys().cloned().collect::<BTreeSet<_>>());
+    let mut shared = 0;
+    for (name, input) in schemas.inputs.definitions() {
+        if let Some(output) = schemas.outputs.definitions().get(name) {
+            assert_eq!((keys(input), &input["description"]), (keys(output), &output["description"]), "{name}");
+            shared += 1;
+        }
+    }
+    assert!(shared > 0);
+}

@@ -1,40 +1,39 @@
 //! Permissions of an endpoint, by its id (contract §2.3). They are part of the endpoint's document.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weirgate_config::document::{EndpointSpec, PermissionLevel, PermissionSpec};
+use weirgate_config::schema;
 use weirgate_config::snapshot::{Endpoint, Snapshot};
 use weirgate_config::structure::Shape;
-use weirgate_config::{Edit, schema};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::{ADMINS, EVERYONE};
 use weirgate_policy::permission::Level;
 use weirgate_policy::reason::Reason;
 
 use super::{Answer, Method, Problem, Request, Route};
+use crate::lifecycle::{self, Step};
+use crate::store::endpoints::{Author, Record};
 use crate::{Control, ControlError, access};
 
 const PATH: &str = "/api/2.0/permissions/serving-endpoints/{id}";
 const LEVELS: &str = "/api/2.0/permissions/serving-endpoints/{id}/permissionLevels";
 
 pub(super) fn routes() -> Vec<Route> {
-    let conflicts = [Reason::Conflict];
     vec![
         Route::new(Method::Get, PATH, "Who may do what with an endpoint.", get).answers::<EndpointPermissions>(),
         Route::new(Method::Put, PATH, "Replaces the direct grants.", |request| change(&request, replaced))
             .audits("permissions.set")
             .takes::<AccessControlList>()
-            .answers::<EndpointPermissions>()
-            .refuses(&conflicts),
+            .answers::<EndpointPermissions>(),
         Route::new(Method::Patch, PATH, "Adds grants, or overrides those of the same principals.", |request| {
             change(&request, merged)
         })
         .audits("permissions.update")
         .takes::<AccessControlList>()
-        .answers::<EndpointPermissions>()
-        .refuses(&conflicts),
+        .answers::<EndpointPermissions>(),
         Route::new(Method::Get, LEVELS, "The levels that can be granted.", levels).answers::<PermissionLevels>(),
     ]
 }
@@ -128,18 +127,22 @@ type Change = fn(Vec<PermissionSpec>, &[PermissionSpec]) -> Vec<PermissionSpec>;
 fn change(request: &Request, becomes: Change) -> Result<Answer, Problem> {
     let asked = request.body::<AccessControlList>(&SHAPE)?.access_control_list;
     each_names_one(&asked)?;
-    let name = name_of(&request.control, request.path("id"))?;
+    let id = request.path("id");
+    let (name, record) = found(&request.control, id)?;
     request.concerns(&name);
-    let snapshot = request.control.keeper.edit::<ControlError>(&name, |snapshot| {
+    lifecycle::change(&request.control, &name, &Author::from(&request.caller), |snapshot| {
         // Under the lock: the name may belong to another endpoint by now.
         let endpoint = find(request, snapshot, Level::Manage)?;
         access::changeable(endpoint)?;
         let mut document = EndpointSpec::clone(&endpoint.document);
         document.permissions = Some(becomes(granted(&document), &asked));
-        Ok(Edit::Put(Box::new(document)))
+        Ok(Step::Document(Box::new(document)))
     })?;
-    let endpoint = snapshot.endpoints.get(name.as_str()).ok_or_else(|| unknown(request.path("id")))?;
-    Ok(Answer::json(&view(request.path("id"), &endpoint.document)))
+    let snapshot = request.control.keeper.current();
+    // Someone may have deleted it a moment later.
+    let endpoint = snapshot.endpoints.get(&name).ok_or_else(|| unknown(id))?;
+    let version = Some(record.config_version);
+    Ok(Answer::json(&view(id, &endpoint.document)).versions(version, version))
 }
 
 fn replaced(_: Vec<PermissionSpec>, asked: &[PermissionSpec]) -> Vec<PermissionSpec> {
@@ -221,18 +224,16 @@ fn view(id: &str, document: &EndpointSpec) -> EndpointPermissions {
 /// The endpoint of the request's id, if the caller has this level on it.
 fn find<'s>(request: &Request, snapshot: &'s Snapshot, level: Level) -> Result<&'s Endpoint, ControlError> {
     let id = request.path("id");
-    let name = name_of(&request.control, id)?;
-    let endpoint = snapshot.endpoints.get(name.as_str()).ok_or_else(|| unknown(id))?;
+    let (name, _) = found(&request.control, id)?;
+    let endpoint = snapshot.endpoints.get(&name).ok_or_else(|| unknown(id))?;
     access::require(level, endpoint, &request.caller.principal)?;
     Ok(endpoint)
 }
 
-fn name_of(control: &Control, id: &str) -> Result<String, ControlError> {
-    let name = control.store.read(|connection| {
-        let mut query = connection.prepare("SELECT name FROM endpoints WHERE id = ?1")?;
-        Ok(query.query_map([id], |row| row.get(0))?.next().transpose()?)
-    })?;
-    name.ok_or_else(|| unknown(id).into())
+fn found(control: &Control, id: &str) -> Result<(Arc<str>, Arc<Record>), Refusal> {
+    let records = control.store.records();
+    let (name, record) = records.with_id(id).ok_or_else(|| unknown(id))?;
+    Ok((name.clone(), record.clone()))
 }
 
 fn unknown(id: &str) -> Refusal {

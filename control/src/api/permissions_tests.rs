@@ -80,11 +80,9 @@ fn one_principal_per_entry_and_one_entry_per_principal() {
     assert_eq!(at(json!([ada, {"user_name": "ada", "permission_level": "CAN_QUERY"}])), "access_control_list[1]");
 }
 
-const ID: &str = "0123456789abcdef0123456789abcdef";
-
 /// Status and body of a request to the permissions of `mine`.
 async fn call(gateway: &Gateway, who: (&str, bool), method: &str, list: Value) -> (u16, Value) {
-    let path = format!("/api/2.0/permissions/serving-endpoints/{ID}");
+    let path = format!("/api/2.0/permissions/serving-endpoints/{}", gateway.id("mine"));
     let body = if list.is_null() { String::new() } else { json!({"access_control_list": list}).to_string() };
     let (status, _, body) = gateway.call(user(who.0, who.1), method, &path, &body).await;
     (status, body)
@@ -93,11 +91,10 @@ async fn call(gateway: &Gateway, who: (&str, bool), method: &str, list: Value) -
 #[tokio::test]
 async fn grants_are_part_of_the_document() {
     let gateway = Gateway::new("");
-    gateway.identify("mine", ID);
     let root = ("root", true);
     let (status, body) =
         call(&gateway, root, "PATCH", json!([{"user_name": "ada", "permission_level": "CAN_MANAGE"}])).await;
-    assert_eq!((status, &body["object_id"]), (200, &json!(format!("/serving-endpoints/{ID}"))));
+    assert_eq!((status, &body["object_id"]), (200, &json!(format!("/serving-endpoints/{}", gateway.id("mine")))));
     let everyone = json!({"group_name": "users", "permission_level": "CAN_QUERY"});
     let ada = json!({"user_name": "ada", "permission_level": "CAN_MANAGE"});
     assert_eq!(gateway.document("mine")["permissions"], json!([everyone, ada]));
@@ -124,9 +121,9 @@ async fn grants_are_part_of_the_document() {
 async fn what_is_wrong_changes_nothing() {
     let gateway = Gateway::new("managed_by: file");
     let grant = json!([{"user_name": "ada", "permission_level": "CAN_VIEW"}]);
-    let (status, body) = call(&gateway, ("root", true), "PUT", grant.clone()).await;
+    let by_name = "/api/2.0/permissions/serving-endpoints/mine";
+    let (status, _, body) = gateway.call(user("root", true), "PUT", by_name, "{}").await;
     assert_eq!((status, &body["error_code"]), (404, &json!("RESOURCE_DOES_NOT_EXIST")));
-    gateway.identify("mine", ID);
     let (status, body) = call(&gateway, ("root", true), "PUT", grant).await;
     assert_eq!((status, &body["error_code"]), (403, &json!("PERMISSION_DENIED")));
     let (status, body) = call(&gateway, ("root", true), "PUT", json!([{"permission_level": "CAN_VIEW"}])).await;
@@ -137,8 +134,7 @@ async fn what_is_wrong_changes_nothing() {
 #[tokio::test]
 async fn levels_are_for_who_may_see_the_endpoint() {
     let gateway = Gateway::new("permissions: [{ user_name: ada, permission_level: CAN_VIEW }]");
-    gateway.identify("mine", ID);
-    let path = format!("/api/2.0/permissions/serving-endpoints/{ID}/permissionLevels");
+    let path = format!("/api/2.0/permissions/serving-endpoints/{}/permissionLevels", gateway.id("mine"));
     let (_, _, body) = gateway.call(user("ada", false), "GET", &path, "").await;
     let levels: Vec<_> = body["permission_levels"].as_array().unwrap().iter().map(|l| &l["permission_level"]).collect();
     assert_eq!(levels, ["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"]);

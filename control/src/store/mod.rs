@@ -7,6 +7,7 @@
 pub mod acls;
 mod backup;
 mod documents;
+pub mod endpoints;
 mod keyring;
 mod migrate;
 pub mod secrets;
@@ -37,6 +38,7 @@ pub struct Store {
     seen: AtomicI64,
     workspace_id: String,
     keyring: keyring::Keyring,
+    cache: endpoints::Cache,
 }
 
 impl Store {
@@ -55,6 +57,7 @@ impl Store {
         tokens::remove_expired(&writer)?;
         let reader = connect(&path)?;
         let seen = AtomicI64::new(data_version(&writer)?);
+        let cache = endpoints::cache(&reader)?;
         Ok(Store {
             folder: folder.into(),
             writer: Mutex::new(writer),
@@ -62,6 +65,7 @@ impl Store {
             seen,
             workspace_id,
             keyring: keyring::Keyring::new(folder),
+            cache,
         })
     }
 

@@ -1,0 +1,284 @@
+"""Measures what 10 000 tokens and 1000 endpoints cost, beside one of each: instructions per request, and time to readiness.
+
+identity.py BENCH_BINARIES WEIRGATE, with in the environment FEWER and MORE (1000 and 3000 requests) and ROUNDS (7). Ends
+with status 1 if a limit is exceeded.
+"""
+
+import hashlib
+import http.client
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from run import HERE, cpu_seconds, gateway_version, machine
+
+GATEWAY, OPERATIONS, UPSTREAM = (f"127.0.0.1:{port}" for port in range(19710, 19713))
+MOST_INSTRUCTIONS = 1.02
+MOST_START_SECONDS = 0.5
+WORKER = "gateway"
+IDLE_SECONDS = 10
+PATIENCE = 120
+"""Seconds for a gateway to get ready; under callgrind it runs some fifty times slower."""
+
+
+@dataclass
+class World:
+    """A gateway's folders, and who may ask it for what."""
+
+    name: str
+    tokens: int
+    endpoints: int
+    folder: Path
+    per_request: list[float] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    idle: float = 0.0
+
+    def command(self, weirgate: str) -> list[str | Path]:
+        return [weirgate, "run", "--config", self.folder / "config", "--state", self.folder / "state"]
+
+    def token(self, n: int) -> str:
+        return "wg-" + hashlib.sha256(f"token {n}".encode()).hexdigest()
+
+
+def user(n: int) -> str:
+    return f"user{n:05}@example.org"
+
+
+def endpoint(n: int) -> str:
+    return f"endpoint-{n:04}"
+
+
+def write_config(world: World) -> None:
+    config = world.folder / "config"
+    (config / "endpoints").mkdir(parents=True)
+    (config / "weirgate.yaml").write_text(f"""
+listeners: [{{ address: "{GATEWAY}" }}]
+operations: {{ address: "{OPERATIONS}" }}
+threads: 1
+upstreams: {{ allow_private: true }}
+""")
+    entity = {
+        "name": "a",
+        "external_model": {
+            "name": "gpt-4o-mini",
+            "provider": "openai",
+            "task": "llm/v1/chat",
+            "openai_config": {"openai_api_base": f"http://{UPSTREAM}/v1", "openai_api_key_plaintext": "upstream-key"},
+        },
+    }
+    for n in range(world.endpoints):
+        document = {
+            "name": endpoint(n),
+            "config": {"served_entities": [entity]},
+            "permissions": [{"group_name": "callers", "permission_level": "CAN_QUERY"}],
+        }
+        (config / f"endpoints/{endpoint(n)}.yaml").write_text(json.dumps(document, indent=2))
+
+
+def write_tokens(world: World) -> None:
+    """Into the database that the gateway made at its first start: one insert is what the API and the command line do too."""
+    now = int(time.time() * 1000)
+    rows = [
+        (f"{n:032x}", hashlib.sha256(world.token(n).encode()).digest(), "user", user(n), '["callers"]', 0, "", now, "bench", None)
+        for n in range(world.tokens)
+    ]
+    columns = "id, sha256, kind, name, groups, admin, comment, created_at, created_by, expires_at"
+    with sqlite3.connect(world.folder / "state/weirgate.db") as database:
+        database.execute("DELETE FROM tokens")
+        database.executemany(f"INSERT INTO tokens ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.close()
+
+
+def is_ready() -> bool:
+    try:
+        connection = http.client.HTTPConnection(OPERATIONS, timeout=PATIENCE)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            sys.exit(f"error: the process does not get ready:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.001)
+
+
+def run_while(command: list[str | Path], log: Path, work: Callable[[subprocess.Popen], None]) -> None:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        work(process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            sys.exit("error: the process does not end")
+
+
+def put_load(world: World, first: int, requests: int) -> None:
+    """One after the other over one connection, going through tokens and endpoints so that any stretch of them is spread."""
+    host, port = GATEWAY.split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answers = client.makefile("rb")
+        for n in range(first, first + requests):
+            # 7919 is prime to both numbers; endpoint names have one length, so all requests do.
+            body = json.dumps({"model": endpoint(n * 7919 % world.endpoints), "messages": [{"role": "user", "content": "Why?"}]})
+            client.sendall(
+                (
+                    f"POST /v1/chat/completions HTTP/1.1\r\nhost: {GATEWAY}\r\nauthorization: Bearer {world.token(n * 7919 % world.tokens)}\r\n"
+                    f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+                ).encode()
+            )
+            status, length = answers.readline(), 0
+            while (line := answers.readline()) not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            answer = answers.read(length)
+            if b" 200 " not in status or b'"choices"' not in answer:
+                sys.exit(f"error: {world.name}: request {n} was answered {status!r} {answer[:300]!r}")
+
+
+def vgdb(process: subprocess.Popen, *command: str) -> str:
+    return subprocess.run(["vgdb", f"--pid={process.pid}", *command], capture_output=True, text=True, timeout=PATIENCE).stdout
+
+
+def worker(process: subprocess.Popen) -> int:
+    """Valgrind's number of the thread that serves requests."""
+    for number, thread in re.findall(r"Thread (\d+): .*lwpid (\d+)", vgdb(process, "v.info", "scheduler")):
+        if Path(f"/proc/{process.pid}/task/{thread}/comm").read_text().strip() == WORKER:
+            return int(number)
+    sys.exit(f"error: the gateway has no thread called {WORKER}")
+
+
+def count_instructions(world: World, weirgate: str, fewer: int, more: int, rounds: int) -> None:
+    log, out = world.folder / "log", world.folder / "callgrind"
+    command = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={out}", *world.command(weirgate)]
+
+    def work(process: subprocess.Popen) -> None:
+        wait_for(is_ready, process, log)
+        thread = worker(process)
+        dumps = itertools.count(1)
+        sent = 0
+
+        def cost(requests: int) -> int:
+            """Instructions of the worker since the last dump, in which it answered these requests."""
+            nonlocal sent
+            put_load(world, sent, requests)
+            sent += requests
+            vgdb(process, "dump")
+            dump = Path(f"{out}.{next(dumps)}-{thread:02}").read_text()
+            return int(re.search(r"^(?:totals|summary): (\d+)", dump, re.MULTILINE).group(1))
+
+        cost(more)  # start-up, and what happens once per endpoint or token
+        for _ in range(rounds):
+            world.per_request.append((-cost(fewer) + cost(more)) / (more - fewer))
+
+    run_while(command, log, work)
+
+
+def idle_cpu(world: World, weirgate: str) -> float:
+    """CPU seconds per second of a gateway that nobody asks anything."""
+    log, used = world.folder / "log", 0.0
+
+    def work(process: subprocess.Popen) -> None:
+        nonlocal used
+        wait_for(is_ready, process, log)
+        time.sleep(1)
+        before = cpu_seconds(process.pid)
+        time.sleep(IDLE_SECONDS)
+        used = (cpu_seconds(process.pid) - before) / IDLE_SECONDS
+
+    run_while(world.command(weirgate), log, work)
+    return used
+
+
+def start_seconds(world: World, weirgate: str) -> float:
+    log, begin = world.folder / "log", time.monotonic()
+    taken = 0.0
+
+    def work(process: subprocess.Popen) -> None:
+        nonlocal taken
+        wait_for(is_ready, process, log)
+        taken = time.monotonic() - begin
+
+    run_while(world.command(weirgate), log, work)
+    return taken
+
+
+def main() -> None:
+    binaries, weirgate = Path(sys.argv[1]), sys.argv[2]
+    usual = {"FEWER": 1000, "MORE": 3000, "ROUNDS": 7}
+    fewer, more, rounds = (int(os.environ.get(name) or value) for name, value in usual.items())
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        worlds = [World("one of each", 1, 1, folder / "small"), World("many", 10_000, 1000, folder / "large")]
+        stub_log = folder / "stub.log"
+
+        def measure(_stub: subprocess.Popen) -> None:
+            for world in worlds:
+                write_config(world)
+                start_seconds(world, weirgate)
+                write_tokens(world)
+            for turn in range(rounds):
+                for world in worlds[:: 1 if turn % 2 else -1]:
+                    world.starts.append(start_seconds(world, weirgate))
+            for world in worlds:
+                world.idle = idle_cpu(world, weirgate)
+                count_instructions(world, weirgate, fewer, more, rounds)
+                print(f"==> {world.name}: {statistics.median(world.per_request):.0f} instructions per request", flush=True)
+
+        run_while([binaries / "upstream_stub", UPSTREAM], stub_log, measure)
+    one = statistics.median(worlds[0].per_request)
+    rows, within = [], True
+    for world in worlds:
+        cost, start = statistics.median(world.per_request), statistics.median(world.starts)
+        within = within and cost <= one * MOST_INSTRUCTIONS and start <= MOST_START_SECONDS
+        rows.append(
+            f"| {world.tokens} | {world.endpoints} | {cost:.0f} | {min(world.per_request):.0f} | {max(world.per_request):.0f} | {cost / one:.4f} "
+            f"| {start:.3f} | {min(world.starts):.3f} | {max(world.starts):.3f} | {world.idle * 1000:.0f} |"
+        )
+    results = f"""# What tokens and endpoints cost
+
+Written by `make bench-identity` (FEWER={fewer} MORE={more} ROUNDS={rounds}) on {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC.
+
+Machine: {machine()}. Versions: {gateway_version(weirgate)}.
+
+Instructions are callgrind's, of the one worker thread, in user space: the difference between {more} and {fewer} requests over
+their number, {rounds} times. One keep-alive connection, no TLS, requests spread over all tokens (in the store) and endpoints
+(permissions by group), upstream on loopback. Seconds are from the start of the process to `200` of `/readyz`, {rounds} times,
+not under callgrind. What other threads do meanwhile does not depend on requests: it is the idle process' CPU time.
+
+| tokens | endpoints | instructions/request, median | min | max | × one of each | start s, median | min | max | idle CPU ms/s |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+{os.linesep.join(rows)}
+
+Limits: {MOST_INSTRUCTIONS:.2f} × the instructions of one of each, {MOST_START_SECONDS} s to readiness.
+"""
+    (HERE / "RESULTS-identity.md").write_text(results)
+    print(results)
+    if not within:
+        sys.exit("error: over a limit")
+
+
+if __name__ == "__main__":
+    main()

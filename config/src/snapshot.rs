@@ -53,6 +53,8 @@ pub struct Settings {
     pub grace: Duration,
     /// The local inference engine's process.
     pub engine: EngineSettings,
+    /// Whether the REST API shows the values of secrets to principals with READ on the scope.
+    pub readable_secrets: bool,
 }
 
 /// The private listener.

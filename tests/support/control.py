@@ -6,6 +6,7 @@ import json
 import httpx
 
 from . import documents, shapes
+from .gateway import eventually
 
 ENDPOINTS = "/serving-endpoints"
 _numbers = itertools.count(1)
@@ -55,6 +56,13 @@ class Api:
 
     def get(self, name):
         return self.ok("GET", f"{ENDPOINTS}/{name}")
+
+    def settled(self, name, seconds=30):
+        """The endpoint once its update has ended, well or not."""
+        def ended():
+            found = self.get(name)
+            return found if found["state"]["config_update"] != "IN_PROGRESS" else None
+        return eventually(ended, seconds, 0.05)
 
     def put_config(self, name, config):
         return self.ok("PUT", f"{ENDPOINTS}/{name}/config", config)

@@ -1,10 +1,9 @@
 """One state, two doors (product.md §1): what one door writes the other shows, and neither loses what the other wrote."""
-import json
 import time
 
 import pytest
 
-from support import documents
+from support import documents, editors
 from support.control import ENDPOINTS, Api
 from support.gateway import eventually
 
@@ -100,6 +99,21 @@ def test_a_file_edit_of_an_api_endpoint(doors, speaker):
     found = doors.get("shared")
     assert model_of(found) == "by-hand" and [tag["key"] for tag in found["tags"]] == ["api", "by"]
     assert found["config"]["config_version"] == 2
+
+
+@pytest.mark.parametrize("write", editors.ALL)
+def test_ways_of_editors_keep_what_is_no_config(doors, speaker, write):
+    """Removing a file to write it anew is no deletion of the endpoint: its id and the key that came as plaintext are still there."""
+    made = doors.create(chat("vim", speaker))
+    path = "endpoints/vim.yaml"
+    for model in ("gpt-5", "gpt-6"):
+        text = (doors.gateway.config / path).read_text()
+        write(doors.gateway, path, text.replace(model_of(doors.get("vim")), model))
+        found = eventually(lambda m=model: doors.call("GET", f"{ENDPOINTS}/vim").status_code == 200 and model_of(doors.get("vim")) == m
+                           and doors.get("vim"), 5)
+        assert found["id"] == made["id"] and found["creator"] == made["creator"]
+        assert doors.ask("vim").status_code == 200 and speaker.requests[-1].headers["authorization"] == f"Bearer {documents.UPSTREAM_KEY}"
+    assert found["config"]["config_version"] == 3
 
 
 def test_a_plaintext_of_a_file_is_kept_over_an_api_write(doors, speaker):

@@ -38,14 +38,14 @@ def test_an_endpoints_life(audited, speaker):
     assert entry["actor"] == created.json()["creator"] and entry["actor_kind"] == "User"
     assert entry["request_id"] == created.headers["x-request-id"] and entry["address"].startswith("127.0.0.1:")
     assert entry["new_version"] == 1 and "old_version" not in entry
-    at = next(value for key, value in entry.items() if key in ("time", "at", "timestamp"))
-    at = datetime.datetime.fromisoformat(at.replace("Z", "+00:00")) if isinstance(at, str) else datetime.datetime.fromtimestamp(at / 1000, datetime.UTC)
+    at = datetime.datetime.fromisoformat(entry["time"])
     assert abs((datetime.datetime.now(datetime.UTC) - at).total_seconds()) < 30
     audited.put_config("chat", chat("chat", speaker, "gpt-4")["config"])
     entry, = last(audited)
     assert (entry["old_version"], entry["new_version"], entry["target"]) == (1, 2, "chat") and entry["action"].startswith("endpoint.")
     actions = {entry["action"]}
-    for method, path, body in [("PATCH", "/tags", {"add_tags": [{"key": "k"}]}), ("PUT", "/rate-limits", {"rate_limits": []}), ("PUT", "/ai-gateway", {}),
+    for method, path, body in [("PATCH", "/tags", {"add_tags": [{"key": "k"}]}), ("PUT", "/rate-limits", {"rate_limits": []}),
+                               ("PUT", "/ai-gateway", {}),
                                ("PATCH", "/notifications", {"email_notifications": {}}), ("DELETE", "", None)]:
         audited.ok(method, f"{ENDPOINTS}/chat{path}", body)
         entry, = last(audited)
@@ -58,7 +58,8 @@ def test_refusals(audited, speaker):
     audited.create(chat("chat", speaker))
     alice = Api(audited.gateway, documents.ALICE)
     for api, method, path, body, outcome in [
-            (alice, "DELETE", f"{ENDPOINTS}/chat", None, "permission_denied"), (audited, "POST", ENDPOINTS, {"name": "a b"}, "invalid_parameter"),
+            (alice, "DELETE", f"{ENDPOINTS}/chat", None, "permission_denied"),
+            (audited, "POST", ENDPOINTS, {"name": "a b"}, "invalid_parameter"),
             (audited, "DELETE", f"{ENDPOINTS}/nothing", None, "endpoint_not_found"), (audited, "POST", ENDPOINTS, b"[", "invalid_json"),
             (audited, "POST", ENDPOINTS, chat("chat", speaker), "already_exists")]:
         before = len(lines(audited))

@@ -29,9 +29,11 @@ def route(share, name="a", **more):
 
 WRONG = {
     "under": routes(a=50, b=49), "over": routes(a=51, b=50), "nothing": routes(a=0, b=0), "no routes": {"routes": []}, "empty": {},
-    "stranger": routes(a=50, c=50), "twice": {"routes": [route(50), route(50)]}, "above": routes(a=101, b=-1), "fraction": routes(a=50.5, b=49.5),
+    "stranger": routes(a=50, c=50), "twice": {"routes": [route(50), route(50)]}, "above": routes(a=101, b=-1),
+    "fraction": routes(a=50.5, b=49.5),
     "bool": routes(a=True, b=99), "word": routes(a="most", b=1), "spaces": routes(a=" 50", b=50), "fraction as text": routes(a="50.0", b=50),
-    "sign": routes(a="+50", b=50), "empty text": routes(a="", b=100), "list": {"routes": [[]]}, "no share": {"routes": [{"served_model_name": "a"}]},
+    "sign": routes(a="+50", b=50), "empty text": routes(a="", b=100), "list": {"routes": [[]]},
+    "no share": {"routes": [{"served_model_name": "a"}]},
     "no name": {"routes": [{"traffic_percentage": 100}]}, "two names": {"routes": [route(50, served_entity_name="b"), route(50, "b")]},
     "huge": routes(a=10**30, b=0), "huge as text": routes(a="9" * 30, b=0), "null share": {"routes": [route(None), route(100, "b")]},
 }
@@ -144,7 +146,8 @@ def test_tags(api, split):
     assert api.get(split)["tags"] == [{"key": "z", "value": "2"}]
     with api.unchanged():
         for wrong in ({"add_tags": [{"key": "x" * 128}]}, {"add_tags": [{"value": "v"}]}, {"delete_tags": "z"}, {"add_tags": {"key": "k"}},
-                      {"add_tags": [{"key": f"k{i}"} for i in range(20)]}, {"delete_tags": [1]}, {"add_tags": [{"key": "k", "value": "x" * 256}]}):
+                      {"add_tags": [{"key": f"k{i}"} for i in range(20)]}, {"delete_tags": [1]},
+                      {"add_tags": [{"key": "k", "value": "x" * 256}]}):
             assert "tags" in api.refused("PATCH", f"{ENDPOINTS}/{split}/tags", wrong)
     assert len(tags(api, split, add_tags=[{"key": f"k{i}"} for i in range(20)], delete_tags=["z"])) == 20
 

@@ -129,7 +129,8 @@ def test_null_is_absent_and_unknown_is_ignored(api, body):
 
 
 def test_everything_is_echoed(api, body):
-    more = {"budget_policy_id": "b-1", "usage_policy_id": "u-1", "email_notifications": {"on_update_success": ["a@x"], "on_update_failure": ["b@x"]},
+    more = {"budget_policy_id": "b-1", "usage_policy_id": "u-1",
+            "email_notifications": {"on_update_success": ["a@x"], "on_update_failure": ["b@x"]},
             "route_optimized": True, "description": "text", "uc_system_metrics_export_state": "FIRST_PARTY_EXPORT_ENABLED"}
     with api.created(body | more) as made:
         assert more.items() <= made.items() and made == api.get(body["name"])

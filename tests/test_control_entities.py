@@ -16,7 +16,8 @@ def ref(api):
 
 def external(provider, task=CHAT, name="m", **config):
     block = {"openai": "openai_config", "amazon-bedrock": "amazon_bedrock_config", "google-cloud-vertex-ai": "google_cloud_vertex_ai_config",
-             "databricks-model-serving": "databricks_model_serving_config", "custom": "custom_provider_config"}.get(provider, f"{provider}_config")
+             "databricks-model-serving": "databricks_model_serving_config", "custom": "custom_provider_config"}.get(provider,
+                                                                                                                    f"{provider}_config")
     return {"external_model": {"name": name, "provider": provider, "task": task, block: config}}
 
 
@@ -76,7 +77,8 @@ def test_name_and_version_belong_together(api):
 WRONG_THROUGHPUT = {
     "not a multiple": {"max_provisioned_throughput": 971}, "minimum not a multiple": {"min_provisioned_throughput": 1},
     "nothing": {"min_provisioned_throughput": 0, "max_provisioned_throughput": 0}, "upside down": {"min_provisioned_throughput": 2910},
-    "negative": {"min_provisioned_throughput": -970}, "text": {"max_provisioned_throughput": "many"}, "fraction": {"max_provisioned_throughput": 970.5},
+    "negative": {"min_provisioned_throughput": -970}, "text": {"max_provisioned_throughput": "many"},
+    "fraction": {"max_provisioned_throughput": 970.5},
     "no minimum": {"min_provisioned_throughput": None}, "no maximum": {"max_provisioned_throughput": None},
     "unknown model": {"entity_name": "system.ai.nothing"}, "unknown version": {"entity_version": "9"}, "bool": {"entity_version": True},
 }
@@ -137,7 +139,8 @@ def test_kind_never_changes(api):
 
 
 KEY = "sk-a-literal-that-must-not-come-back"
-AZURE = {"openai_api_type": "azure", "openai_api_base": "https://r.openai.azure.com", "openai_api_version": "2023-05-15", "openai_deployment_name": "d"}
+AZURE = {"openai_api_type": "azure", "openai_api_base": "https://r.openai.azure.com", "openai_api_version": "2023-05-15",
+         "openai_deployment_name": "d"}
 AWS = {"aws_region": "us-east-1", "bedrock_provider": "anthropic"}
 ENTRA = {"openai_api_type": "azuread", "microsoft_entra_tenant_id": "t", "microsoft_entra_client_id": "c"}
 URL = "https://api.example.com/v1"
@@ -163,7 +166,8 @@ WRONG_BLOCKS = [
     ("amazon-bedrock", {**AWS, "aws_access_key_id": "REF"}, "aws_secret_access_key"),
     ("amazon-bedrock", {**AWS, "aws_secret_access_key": "REF"}, "aws_access_key_id"),
     ("amazon-bedrock", {**AWS, "aws_access_key_id": KEY, "aws_secret_access_key": "REF"}, "aws_access_key_id_plaintext"),
-    ("amazon-bedrock", {**AWS, "aws_access_key_id": "REF", "aws_secret_access_key": "REF", "instance_profile_arn": "arn:x"}, "instance_profile_arn"),
+    ("amazon-bedrock", {**AWS, "aws_access_key_id": "REF", "aws_secret_access_key": "REF", "instance_profile_arn": "arn:x"},
+     "instance_profile_arn"),
     ("amazon-bedrock", {"aws_access_key_id": "REF", "aws_secret_access_key": "REF", "bedrock_provider": "cohere"}, "aws_region"),
     ("amazon-bedrock", {"aws_access_key_id": "REF", "aws_secret_access_key": "REF", "aws_region": "x"}, "bedrock_provider"),
     ("amazon-bedrock", {**AWS, "aws_access_key_id": "REF", "aws_secret_access_key": "REF", "bedrock_provider": "meta"}, "bedrock_provider"),
@@ -195,16 +199,21 @@ def test_wrong_block(api, ref, provider, block, named):
 
 
 GOOD_BLOCKS = [
-    ("openai", CHAT, {"openai_api_key": "REF", **AZURE, "openai_api_type": "Azure"}), ("openai", CHAT, {"openai_api_key": "REF", **AZURE, "openai_api_type": "azuread"}),
-    ("openai", CHAT, {**AZURE, **ENTRA, "microsoft_entra_client_secret": "REF"}), ("openai", EMBEDDINGS, {"openai_api_key": "REF", "openai_organization": "o"}),
+    ("openai", CHAT, {"openai_api_key": "REF", **AZURE, "openai_api_type": "Azure"}),
+    ("openai", CHAT, {"openai_api_key": "REF", **AZURE, "openai_api_type": "azuread"}),
+    ("openai", CHAT, {**AZURE, **ENTRA, "microsoft_entra_client_secret": "REF"}),
+    ("openai", EMBEDDINGS, {"openai_api_key": "REF", "openai_organization": "o"}),
     ("anthropic", CHAT, {"anthropic_api_key": "REF"}), ("anthropic", COMPLETIONS, {"anthropic_api_key": "REF"}),
-    ("cohere", COMPLETIONS, {"cohere_api_key": "REF"}), ("cohere", EMBEDDINGS, {"cohere_api_key": "REF", "cohere_api_base": URL}), ("cohere", CHAT, {"cohere_api_key": "REF"}),
+    ("cohere", COMPLETIONS, {"cohere_api_key": "REF"}), ("cohere", EMBEDDINGS, {"cohere_api_key": "REF", "cohere_api_base": URL}),
+    ("cohere", CHAT, {"cohere_api_key": "REF"}),
     ("ai21labs", COMPLETIONS, {"ai21labs_api_key": "REF"}), ("ai21labs", CHAT, {"ai21labs_api_key": "REF"}),
     ("amazon-bedrock", CHAT, {**AWS, "aws_access_key_id": "REF", "aws_secret_access_key": "REF", "bedrock_provider": "Anthropic"}),
     ("amazon-bedrock", CHAT, {**AWS, "instance_profile_arn": "arn:aws:iam::1:instance-profile/x"}),
     ("google-cloud-vertex-ai", EMBEDDINGS, {"private_key": "REF", "region": "r", "project_id": "p"}),
-    *[("databricks-model-serving", task, {"databricks_api_token": "REF", "databricks_workspace_url": URL}) for task in (CHAT, COMPLETIONS, EMBEDDINGS)],
-    *[("custom", task, {"custom_provider_url": URL, "api_key_auth": {"key": "x-key", "value": "REF"}}) for task in (CHAT, COMPLETIONS, EMBEDDINGS)],
+    *[("databricks-model-serving", task, {"databricks_api_token": "REF", "databricks_workspace_url": URL}) for task in (CHAT, COMPLETIONS,
+                                                                                                                        EMBEDDINGS)],
+    *[("custom", task, {"custom_provider_url": URL, "api_key_auth": {"key": "x-key", "value": "REF"}}) for task in (CHAT, COMPLETIONS,
+                                                                                                                    EMBEDDINGS)],
 ]
 
 
@@ -223,7 +232,8 @@ def test_pairs_without_an_api(api, ref, provider):
     refuse(api, body(external(provider, EMBEDDINGS, **{f"{provider}_api_key": ref})), EMBEDDINGS)
 
 
-WRONG_REFERENCES = ["{{secrets/entities}}", "{{secrets/entities/}}", "{{secrets//key}}", "{{secrets/entities/key/x}}", "{{env/HOME}}", "{{file/weirgate.yaml}}",
+WRONG_REFERENCES = ["{{secrets/entities}}", "{{secrets/entities/}}", "{{secrets//key}}", "{{secrets/entities/key/x}}", "{{env/HOME}}",
+                    "{{file/weirgate.yaml}}",
                     "{{secrets/no-such/key}}", "{{secrets/entities/no-such}}", "x{{secrets/entities/key}}", "{{secrets/weirgate.x/key}}", ""]
 
 

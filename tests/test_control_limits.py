@@ -72,7 +72,8 @@ WRONG_GATEWAY = {
     "neither": [entry("user")], "principal on endpoint": [entry("endpoint", "a", calls=1)], "principal by default": [entry(None, "a", calls=1)],
     "service principal without": [entry("service_principal", calls=1)], "group without": [entry("user_group", calls=1)],
     "six groups": [entry("user_group", f"g{i}", calls=1) for i in range(6)], "twenty-one": [entry("user", f"u{i}", calls=1) for i in range(21)],
-    "negative": [entry(calls=-1)], "negative tokens": [entry(tokens=-5)], "text": [entry(tokens="9")], "hour": [{"calls": 1, "renewal_period": "hour"}],
+    "negative": [entry(calls=-1)], "negative tokens": [entry(tokens=-5)], "text": [entry(tokens="9")],
+    "hour": [{"calls": 1, "renewal_period": "hour"}],
     "no period": [{"calls": 1}], "key": [entry("team", calls=1)], "empty principal": [entry("user", "", calls=1)], "huge": [entry(calls=10**30)],
     "twice": [entry("user", "a", calls=1), entry("user", "a", calls=2)],
 }
@@ -85,7 +86,8 @@ def test_wrong_gateway_list(api, name, case):
 
 
 def test_whole_block_is_replaced(api, name):
-    full = {"guardrails": {"input": {"pii": {"behavior": "BLOCK"}, "invalid_keywords": ["secret plan"]}, "output": {"pii": {"behavior": "MASK"}}},
+    full = {"guardrails": {"input": {"pii": {"behavior": "BLOCK"}, "invalid_keywords": ["secret plan"]},
+                           "output": {"pii": {"behavior": "MASK"}}},
             "inference_table_config": {"enabled": True, "catalog_name": "c", "schema_name": "s", "table_name_prefix": "t"},
             "rate_limits": [entry("user", calls=1)], "usage_tracking_config": {"enabled": True}, "fallback_config": {"enabled": True}}
     assert gateway(api, name, **full) == full
@@ -104,11 +106,13 @@ def test_block_on_create(api, speaker):
 
 TABLE = {"enabled": True, "catalog_name": "c", "schema_name": "s"}
 WRONG_BLOCKS = {
-    "table without names": {"inference_table_config": {"enabled": True}}, "table without schema": {"inference_table_config": {**TABLE, "schema_name": None}},
+    "table without names": {"inference_table_config": {"enabled": True}},
+    "table without schema": {"inference_table_config": {**TABLE, "schema_name": None}},
     "fallback without enabled": {"fallback_config": {}}, "fallback text": {"fallback_config": {"enabled": "true"}},
     "behaviour": {"guardrails": {"input": {"pii": {"behavior": "HIDE"}}}}, "case": {"guardrails": {"input": {"pii": {"behavior": "mask"}}}},
     "safety": {"guardrails": {"input": {"safety": True}}}, "topics": {"guardrails": {"output": {"valid_topics": ["weather"]}}},
-    "keywords": {"guardrails": {"input": {"invalid_keywords": "word"}}}, "list": {"guardrails": []}, "usage": {"usage_tracking_config": {"enabled": 1}},
+    "keywords": {"guardrails": {"input": {"invalid_keywords": "word"}}}, "list": {"guardrails": []},
+    "usage": {"usage_tracking_config": {"enabled": 1}},
 }
 
 
@@ -122,7 +126,8 @@ def test_wrong_block(api, name, speaker, case):
 
 
 def test_safety_switched_off_is_no_safety(api, name):
-    assert gateway(api, name, guardrails={"input": {"safety": False, "invalid_keywords": ["x"]}})["guardrails"]["input"]["invalid_keywords"] == ["x"]
+    assert gateway(api, name, guardrails={"input": {"safety": False,
+                                                    "invalid_keywords": ["x"]}})["guardrails"]["input"]["invalid_keywords"] == ["x"]
 
 
 def test_names_of_a_table_change_only_while_it_is_disabled(api, name):

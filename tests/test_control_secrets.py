@@ -68,7 +68,8 @@ def test_own_scopes_cannot_be_named(api, speaker):
     with api.created(documents.endpoint(unique("own"), documents.openai("a", f"{speaker.url}/v1"))) as made:
         own = f"weirgate.{made['id']}"
         assert own not in str(api.ok("GET", f"{SECRETS}/scopes/list"))
-        for method, path, body in [("POST", "/put", {"key": "k", "string_value": "v"}), ("POST", "/delete", {"key": "k"}), ("GET", "/list", None),
+        for method, path, body in [("POST", "/put", {"key": "k", "string_value": "v"}), ("POST", "/delete", {"key": "k"}),
+                                   ("GET", "/list", None),
                                    ("POST", "/scopes/delete", {}), ("POST", "/acls/put", {"principal": "alice", "permission": "READ"}),
                                    ("GET", "/acls/list", None)]:
             where = {"params": {"scope": own}} if method == "GET" else {}
@@ -81,7 +82,8 @@ def test_own_scopes_cannot_be_named(api, speaker):
 def test_scope_exists(api, scope):
     with api.unchanged():
         api.refused("POST", f"{SECRETS}/scopes/create", {"scope": scope}, 400, "RESOURCE_ALREADY_EXISTS")
-        vault = {"scope": unique("vault"), "scope_backend_type": "AZURE_KEYVAULT", "backend_azure_keyvault": {"resource_id": "r", "dns_name": "d"}}
+        vault = {"scope": unique("vault"), "scope_backend_type": "AZURE_KEYVAULT",
+                 "backend_azure_keyvault": {"resource_id": "r", "dns_name": "d"}}
         api.refused("POST", f"{SECRETS}/scopes/create", vault, 501, "NOT_IMPLEMENTED")
         api.refused("POST", f"{SECRETS}/scopes/create", {"scope": unique(), "scope_backend_type": "FILES"})
         api.refused("POST", f"{SECRETS}/scopes/create", {"scope": unique(), "initial_manage_principal": "alice"})
@@ -124,8 +126,10 @@ def test_values_are_never_read(api, scope):
     assert "a-value-to-keep" not in message
 
 
-TOKENS = [("/token/create", {"lifetime_seconds": 0}), ("/token/create", {"lifetime_seconds": -1}), ("/token/create", {"lifetime_seconds": "soon"}),
-          ("/token/create", {"comment": 5}), ("/token/create", {"lifetime_seconds": 1.5}), ("/token/delete", {}), ("/token/delete", {"token_id": 5}),
+TOKENS = [("/token/create", {"lifetime_seconds": 0}), ("/token/create", {"lifetime_seconds": -1}),
+          ("/token/create", {"lifetime_seconds": "soon"}),
+          ("/token/create", {"comment": 5}), ("/token/create", {"lifetime_seconds": 1.5}), ("/token/delete", {}),
+          ("/token/delete", {"token_id": 5}),
           ("/token/create", {"comment": "x" * 100_000}), ("/token-management/on-behalf-of/tokens", {}),
           ("/token-management/on-behalf-of/tokens", {"application_id": ""}), ("/token-management/on-behalf-of/tokens", {"application_id": 7})]
 
@@ -154,7 +158,8 @@ def test_permission_rules(api, speaker):
         answer = api.ok("PATCH", path, {"access_control_list": [good]})
         assert answer["object_id"] == f"/serving-endpoints/{made['id']}" and answer["object_type"] == "serving-endpoint"
         with api.unchanged():
-            for wrong in ([{"permission_level": "CAN_VIEW"}], [{**good, "group_name": "g"}], [{"user_name": "a"}], [{**good, "permission_level": "OWNER"}],
+            for wrong in ([{"permission_level": "CAN_VIEW"}], [{**good, "group_name": "g"}], [{"user_name": "a"}],
+                          [{**good, "permission_level": "OWNER"}],
                           {"user_name": "a"}, ["alice"], [{**good, "user_name": 5}], [good, {**good, "permission_level": "can_view"}]):
                 for method in ("PUT", "PATCH"):
                     assert "access_control_list" in api.refused(method, path, {"access_control_list": wrong})

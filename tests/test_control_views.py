@@ -149,7 +149,8 @@ def test_unknown_path(api, path):
 
 @pytest.mark.parametrize("method, path", [
     ("PUT", ""), ("DELETE", ""), ("POST", "/a"), ("PUT", "/a"), ("GET", "/a/config"), ("POST", "/a/tags"), ("PATCH", "/a/rate-limits"),
-    ("POST", "/a/ai-gateway"), ("GET", "/a/notifications"), ("POST", "/a/metrics"), ("DELETE", "/a/served-models/b/logs"), ("GET", "/a/config/cancel")])
+    ("POST", "/a/ai-gateway"), ("GET", "/a/notifications"), ("POST", "/a/metrics"), ("DELETE", "/a/served-models/b/logs"),
+    ("GET", "/a/config/cancel")])
 def test_wrong_method(api, method, path):
     answer = api.call(method, f"{ENDPOINTS}{path}", {})
     assert answer.status_code == 405 and answer.json()["error_code"] == "BAD_REQUEST", answer.text

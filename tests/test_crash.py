@@ -41,4 +41,5 @@ def test_crash(folders, speaker, capsys):
             gateway.process.kill()
     counts = ", ".join(f"{count} {kind}" for kind, count in world.counts().items())
     with capsys.disabled():
-        print(f"\ncrash: {ROUNDS} rounds of kill -9 (seed {seed}); writes acknowledged: {counts}; facts verified after restarts: {world.verified}; lost: 0")
+        print(f"\ncrash: {ROUNDS} rounds of kill -9 (seed {seed}); writes acknowledged: {counts};",
+              f"facts verified after restarts: {world.verified}; lost: 0")

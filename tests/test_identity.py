@@ -85,7 +85,8 @@ def forged(issuer, kind):
         return f"{signed}.{b64(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
 
     return {
-        "alg none": f'{b64({"alg": "none"})}.{b64(claims)}.', "alg None": f'{b64({"alg": "None", "kid": "key-RS256"})}.{b64(claims)}.{signature}',
+        "alg none": f'{b64({"alg": "none"})}.{b64(claims)}.',
+        "alg None": f'{b64({"alg": "None", "kid": "key-RS256"})}.{b64(claims)}.{signature}',
         "hmac with the modulus": mac(public), "hmac with the key's JSON": mac(pem), "hmac with nothing": mac(b""),
         "changed claims": f'{head}.{b64({**claims, "email": "alice"})}.{signature}', "cut signature": f"{head}.{body}.{signature[:-8]}",
         "no signature": f"{head}.{body}.", "two parts": f"{head}.{body}", "four parts": f"{head}.{body}.{signature}.x",
@@ -94,7 +95,8 @@ def forged(issuer, kind):
         "key from elsewhere": person(issuer, key=Key("RS256", "own"), headers={"jku": f"{issuer.url}/keys"}),
         "critical": person(issuer, headers={"crit": ["b64"], "b64": False}),
         "algorithm of another key": jwt.encode(claims, issuer.keys[1].private, algorithm="ES256", headers={"kid": "key-RS256"}),
-        "not base64": f"{head}.!!!.{signature}", "not JSON": f"{head}.{b64(b'{')}.{signature}", "huge": f"{head}.{b64(b'x' * 30_000)}.{signature}",
+        "not base64": f"{head}.!!!.{signature}", "not JSON": f"{head}.{b64(b'{')}.{signature}",
+        "huge": f"{head}.{b64(b'x' * 30_000)}.{signature}",
     }[kind]
 
 
@@ -114,7 +116,8 @@ def now(seconds):
 
 WRONG = {"audience": {"aud": "another"}, "no audience": {"aud": None}, "issuer": {"iss": "http://127.0.0.1:9/"}, "no issuer": {"iss": None},
          "expired": {"exp": -60}, "no expiry": {"exp": None}, "not yet": {"nbf": 60}, "nobody": {"email": None}, "number as name": {"email": 5},
-         "empty name": {"email": ""}, "text as expiry": {"exp": "tomorrow"}, "issued tomorrow": {"iat": 86400}, "audience in part": {"aud": "weir"},
+         "empty name": {"email": ""}, "text as expiry": {"exp": "tomorrow"}, "issued tomorrow": {"iat": 86400},
+         "audience in part": {"aud": "weir"},
          "groups no list": {"groups": 5}}
 
 

@@ -72,7 +72,8 @@ def test_update_endpoint(mlflow, name, speaker):
 def test_specific_updates(mlflow, name, speaker):
     updated = mlflow.update_endpoint_config(endpoint=name, config={
         "served_entities": [entity(speaker), entity(speaker, "b", "gpt-4")],
-        "traffic_config": {"routes": [{"served_model_name": "a", "traffic_percentage": 1}, {"served_model_name": "b", "traffic_percentage": 99}]}})
+        "traffic_config": {"routes": [{"served_model_name": "a", "traffic_percentage": 1},
+                                      {"served_model_name": "b", "traffic_percentage": 99}]}})
     assert updated.config["config_version"] == 2
     tags = mlflow.update_endpoint_tags(endpoint=name, config={"add_tags": [{"key": "project", "value": "test"}]})
     assert tags == {"tags": [{"key": "project", "value": "test"}]}

@@ -17,7 +17,8 @@ from support.upstream import Upstream, always, answer
 pytestmark = pytest.mark.timeout(90)
 
 PLANTED = {kind: f"sk-LEAK-{kind}-{os.urandom(9).hex()}" for kind in (
-    "plaintext", "replaced", "store", "changed", "bytes", "env", "file", "header", "refused-literal", "refused-plaintext", "obo", "file-plaintext")}
+    "plaintext", "replaced", "store", "changed", "bytes", "env", "file", "header", "refused-literal", "refused-plaintext", "obo",
+    "file-plaintext")}
 
 
 class Listener:
@@ -62,7 +63,8 @@ def run(folders):
         for page in ("/metrics", "/readyz", "/healthz"):
             listener.note(httpx.get(gateway.operations + page))
     issuer.close()
-    checked = subprocess.run([places.gateway_binary(), "check", gateway.config], capture_output=True, text=True, env={**os.environ, "LEAKY": PLANTED["env"]})
+    checked = subprocess.run([places.gateway_binary(), "check", gateway.config], capture_output=True, text=True,
+                             env={**os.environ, "LEAKY": PLANTED["env"]})
     sent = {request.headers.get("authorization", "").removeprefix("Bearer ") for request in upstream.requests}
     return {"gateway": gateway, "answers": listener.all(), "check": checked.stdout + checked.stderr, "sent": sent,
             "tokens": tokens, "master": master}
@@ -71,7 +73,8 @@ def run(folders):
 def use(api, base, tokens):
     """Success and failure of everything that touches a secret."""
     def entity(**key):
-        return {"name": "a", "external_model": {"name": "m", "provider": "openai", "task": documents.CHAT, "openai_config": {"openai_api_base": base, **key}}}
+        return {"name": "a", "external_model": {"name": "m", "provider": "openai", "task": documents.CHAT,
+                                                "openai_config": {"openai_api_base": base, **key}}}
 
     def config(**key):
         return {"served_entities": [entity(**key)]}

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 AUDIENCE = "weirgate"
-MAKERS = {"RS256": (lambda: rsa.generate_private_key(65537, 2048), RSAAlgorithm), "ES256": (lambda: ec.generate_private_key(ec.SECP256R1()), ECAlgorithm),
+MAKERS = {"RS256": (lambda: rsa.generate_private_key(65537, 2048), RSAAlgorithm),
+          "ES256": (lambda: ec.generate_private_key(ec.SECP256R1()), ECAlgorithm),
           "EdDSA": (ed25519.Ed25519PrivateKey.generate, OKPAlgorithm)}
 
 

@@ -5,7 +5,7 @@ from support import documents, models
 from support.control import ENDPOINTS, Api, routes, unique
 
 pytestmark = pytest.mark.timeout(60)
-CHAT, COMPLETIONS, EMBEDDINGS = documents.CHAT, documents.COMPLETIONS, documents.EMBEDDINGS
+TASKS = CHAT, COMPLETIONS, EMBEDDINGS = documents.CHAT, documents.COMPLETIONS, documents.EMBEDDINGS
 
 
 @pytest.fixture(scope="module")
@@ -14,10 +14,12 @@ def ref(api):
     return api.put_secret("entities", "key", "sk-of-entities")
 
 
+BLOCKS = {"openai": "openai_config", "amazon-bedrock": "amazon_bedrock_config", "google-cloud-vertex-ai": "google_cloud_vertex_ai_config",
+          "databricks-model-serving": "databricks_model_serving_config", "custom": "custom_provider_config"}
+
+
 def external(provider, task=CHAT, name="m", **config):
-    block = {"openai": "openai_config", "amazon-bedrock": "amazon_bedrock_config", "google-cloud-vertex-ai": "google_cloud_vertex_ai_config",
-             "databricks-model-serving": "databricks_model_serving_config", "custom": "custom_provider_config"}.get(provider,
-                                                                                                                    f"{provider}_config")
+    block = BLOCKS.get(provider, f"{provider}_config")
     return {"external_model": {"name": name, "provider": provider, "task": task, block: config}}
 
 
@@ -210,10 +212,8 @@ GOOD_BLOCKS = [
     ("amazon-bedrock", CHAT, {**AWS, "aws_access_key_id": "REF", "aws_secret_access_key": "REF", "bedrock_provider": "Anthropic"}),
     ("amazon-bedrock", CHAT, {**AWS, "instance_profile_arn": "arn:aws:iam::1:instance-profile/x"}),
     ("google-cloud-vertex-ai", EMBEDDINGS, {"private_key": "REF", "region": "r", "project_id": "p"}),
-    *[("databricks-model-serving", task, {"databricks_api_token": "REF", "databricks_workspace_url": URL}) for task in (CHAT, COMPLETIONS,
-                                                                                                                        EMBEDDINGS)],
-    *[("custom", task, {"custom_provider_url": URL, "api_key_auth": {"key": "x-key", "value": "REF"}}) for task in (CHAT, COMPLETIONS,
-                                                                                                                    EMBEDDINGS)],
+    *[("databricks-model-serving", task, {"databricks_api_token": "REF", "databricks_workspace_url": URL}) for task in TASKS],
+    *[("custom", task, {"custom_provider_url": URL, "api_key_auth": {"key": "x-key", "value": "REF"}}) for task in TASKS],
 ]
 
 

@@ -80,8 +80,8 @@ def test_sdk_waits(api, home):
         seen = []
         config = s.EndpointCoreConfigInput(name="pt", served_entities=[s.ServedEntityInput(
             name="m", entity_name=SMALL, entity_version="1", min_provisioned_throughput=0, max_provisioned_throughput=100)])
-        made = w.serving_endpoints.create("pt", config=config).result(timeout=clients.SHORT,
-                                                                      callback=lambda e: seen.append(e.state.config_update.value))
+        waiting = w.serving_endpoints.create("pt", config=config)
+        made = waiting.result(timeout=clients.SHORT, callback=lambda endpoint: seen.append(endpoint.state.config_update.value))
         assert made.state.ready == s.EndpointStateReady.READY and seen and set(seen) <= {"IN_PROGRESS", "NOT_UPDATING"}
         served = s.ServedEntityInput(name="b", entity_name=BROKEN, entity_version="1")
         with pytest.raises(OperationFailed, match="UPDATE_FAILED"):

@@ -75,8 +75,8 @@ def test_schemathesis(gate, tmp_path):
     command = [f"{sys.prefix}/bin/schemathesis", "run", f"{gate.url}/api/2.0/openapi.json", "-H", f"Authorization: Bearer {documents.ADMIN}",
                "--phases", "examples,coverage,fuzzing",
                "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-               "--max-examples", "25", "--seed", "1", "--no-shrink", "--continue-on-failure", "--max-time", str(SECONDS), "--request-timeout",
-               "10",
+               "--max-examples", "25", "--seed", "1", "--no-shrink", "--continue-on-failure", "--max-time", str(SECONDS),
+               "--request-timeout", "10",
                "--suppress-health-check", "all", "--warnings", "off"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 45)
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2000:]

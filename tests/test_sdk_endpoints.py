@@ -154,12 +154,12 @@ def test_observation(w, chat):
 def test_model_units(w, managed):
     """Updates of this form are instantaneous."""
     name = unique("units")
-    config = s.PtEndpointCoreConfig(served_entities=[s.PtServedModel(models.MISTRAL, 50, entity_version="2", name="m",
-                                                                     burst_scaling_enabled=True)])
+    model = s.PtServedModel(models.MISTRAL, 50, entity_version="2", name="m", burst_scaling_enabled=True)
+    config = s.PtEndpointCoreConfig(served_entities=[model])
     made = w.serving_endpoints.create_provisioned_throughput_endpoint_and_wait(name, config, timeout=clients.SHORT)
     served, = made.config.served_entities
     assert served.entity_name == models.MISTRAL and served.provisioned_model_units == 50 and served.burst_scaling_enabled is None
-    config.served_entities[0].provisioned_model_units = 100
+    model.provisioned_model_units = 100
     updated = w.serving_endpoints.update_provisioned_throughput_endpoint_config(name, config)
     assert updated.response.state.config_update == s.EndpointStateConfigUpdate.NOT_UPDATING
     assert updated.response.config.served_entities[0].provisioned_model_units == 100

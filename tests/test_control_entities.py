@@ -134,7 +134,7 @@ def test_old_form(api):
 def test_kind_never_changes(api):
     with api.created(body(openai())) as made, api.created(body(PT)) as other:
         api.settled(other["name"])
-        for name, entity in ((made["name"], PT), (other["name"], openai()), (other["name"], models.custom("c"))):
+        for name, entity in ((made["name"], PT), (other["name"], openai())):
             with api.unchanged():
                 api.refused("PUT", f"{ENDPOINTS}/{name}/config", {"served_entities": [entity]})
         assert api.put_config(made["name"], {"served_entities": [openai("e", EMBEDDINGS)]})["task"] == EMBEDDINGS, "the task may"
@@ -229,7 +229,7 @@ def test_good_block_is_echoed(api, ref, provider, task, block):
 
 @pytest.mark.parametrize("provider", ["anthropic", "ai21labs"])
 def test_pairs_without_an_api(api, ref, provider):
-    refuse(api, body(external(provider, EMBEDDINGS, **{f"{provider}_api_key": ref})), EMBEDDINGS)
+    refuse(api, body(external(provider, EMBEDDINGS, **{f"{provider}_api_key": ref})), "external_model.task", "embeddings")
 
 
 WRONG_REFERENCES = ["{{secrets/entities}}", "{{secrets/entities/}}", "{{secrets//key}}", "{{secrets/entities/key/x}}", "{{env/HOME}}",

@@ -75,7 +75,6 @@ WRONG_GATEWAY = {
     "negative": [entry(calls=-1)], "negative tokens": [entry(tokens=-5)], "text": [entry(tokens="9")],
     "hour": [{"calls": 1, "renewal_period": "hour"}],
     "no period": [{"calls": 1}], "key": [entry("team", calls=1)], "empty principal": [entry("user", "", calls=1)], "huge": [entry(calls=10**30)],
-    "twice": [entry("user", "a", calls=1), entry("user", "a", calls=2)],
 }
 
 

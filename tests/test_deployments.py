@@ -125,7 +125,9 @@ def test_the_old_config_serves_while_an_update_fails(api):
 def test_a_failed_create(api):
     api.create({"name": "never", "config": {"served_entities": [entity(BROKEN)]}})
     failed = api.settled("never", 60)
-    assert state(failed) == ("NOT_READY", "UPDATE_FAILED") and "config" not in failed
+    assert state(failed) == ("NOT_READY", "UPDATE_FAILED")
+    told = only(failed["config"])["state"]
+    assert told["deployment"] == "DEPLOYMENT_FAILED" and "GGUF" in told["deployment_state_message"], "clients have no other place to read why"
     assert ask(api, "never") == 400
     api.put_config("never", {"served_entities": [entity(SMALL)]})
     ready = api.settled("never")

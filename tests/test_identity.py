@@ -1,5 +1,6 @@
 """Who is asking: JWTs of issuers with real keys on loopback, principals set in the config, permissions on both planes."""
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -73,6 +74,12 @@ def b64(data):
     return base64.urlsafe_b64encode(data if isinstance(data, bytes) else json.dumps(data).encode()).rstrip(b"=").decode()
 
 
+@functools.cache
+def strange(kid, algorithm="RS256"):
+    """A key that the issuer does not publish."""
+    return Key(algorithm, kid)
+
+
 def forged(issuer, kind):
     now = int(time.time())
     claims = {"iss": issuer.url, "aud": "weirgate", "sub": "dana", "email": "dana", "iat": now, "exp": now + 300}
@@ -90,9 +97,9 @@ def forged(issuer, kind):
         "hmac with the modulus": mac(public), "hmac with the key's JSON": mac(pem), "hmac with nothing": mac(b""),
         "changed claims": f'{head}.{b64({**claims, "email": "alice"})}.{signature}', "cut signature": f"{head}.{body}.{signature[:-8]}",
         "no signature": f"{head}.{body}.", "two parts": f"{head}.{body}", "four parts": f"{head}.{body}.{signature}.x",
-        "another's key": person(issuer, key=Key("RS256", "key-RS256")), "unknown key": person(issuer, key=Key("RS256", "nobody's")),
-        "own key in the head": person(issuer, key=(own := Key("RS256", "own")), headers={"jwk": own.public()}),
-        "key from elsewhere": person(issuer, key=Key("RS256", "own"), headers={"jku": f"{issuer.url}/keys"}),
+        "another's key": person(issuer, key=strange("key-RS256")), "unknown key": person(issuer, key=strange("nobody's")),
+        "own key in the head": person(issuer, key=strange("own"), headers={"jwk": strange("own").public()}),
+        "key from elsewhere": person(issuer, key=strange("own"), headers={"jku": f"{issuer.url}/keys"}),
         "critical": person(issuer, headers={"crit": ["b64"], "b64": False}),
         "algorithm of another key": jwt.encode(claims, issuer.keys[1].private, algorithm="ES256", headers={"kid": "key-RS256"}),
         "not base64": f"{head}.!!!.{signature}", "not JSON": f"{head}.{b64(b'{')}.{signature}",
@@ -187,7 +194,7 @@ def test_rotation(gateways, speaker):
     assert status(gateway, issuer.token()) == 200
     new = Key("RS256", "key-2")
     for _ in range(50):
-        assert status(gateway, issuer.token(key=Key("ES256", "nobody's"))) == 401
+        assert status(gateway, issuer.token(key=strange("nobody's", "ES256"))) == 401
     assert len(issuer.asked) <= 4, issuer.asked
     issuer.keys = [new]
     eventually(lambda: status(gateway, issuer.token(key=new)) == 200, 15, 0.5)

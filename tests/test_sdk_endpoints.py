@@ -181,7 +181,6 @@ def test_errors_become_the_right_exceptions(w, managed, chat, speaker):
         (errors.ResourceDoesNotExist, lambda: w.tokens.delete("0" * 64)),
         (errors.ResourceDoesNotExist, lambda: endpoints.get_permissions("0" * 32)),
         (errors.NotFound, lambda: w.api_client.do("GET", "/api/2.0/no-such-route")),
-        (errors.BadRequest, lambda: w.api_client.do("DELETE", "/api/2.0/serving-endpoints")),
         (errors.BadRequest, lambda: endpoints.query(empty, messages=[s.ChatMessage("x", s.ChatMessageRole.USER)])),
         (errors.BadRequest, lambda: w.secrets.get_secret(scope, "any")),
         (errors.PermissionDenied, lambda: bob.serving_endpoints.get(chat.name)),
@@ -207,9 +206,11 @@ def test_failures_of_providers(gateways, home, speaker):
         "upstreams": {"allow_private": True, "first_byte": "500ms"}})
     with clients.environment(gateway, documents.ADMIN, home):
         w = clients.workspace(gateway)
-        for name, exception in (("broken", errors.InternalError), ("stuck", errors.DeadlineExceeded)):
-            with pytest.raises(exception):
+        for name, exception, code in (("broken", errors.DatabricksError, "INTERNAL_ERROR"),
+                                      ("stuck", errors.DeadlineExceeded, "DEADLINE_EXCEEDED")):
+            with pytest.raises(exception) as raised:
                 w.serving_endpoints.query(name, messages=[s.ChatMessage("x", s.ChatMessageRole.USER)])
+            assert raised.value.error_code == code
     assert len(broken.requests) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from support import documents, upstream
 from support.control import ENDPOINTS, Api, unique
-from support.gateway import Gateway, eventually, free_port
+from support.gateway import Gateway, eventually
 
 pytestmark = pytest.mark.timeout(60)
 SOON = 1.5  # seconds; 1 is promised, the rest is for a busy test machine
@@ -195,24 +195,70 @@ def test_delete_lets_running_requests_finish(doors, speaker):
     assert doors.ask("slow").json()["choices"][0]["message"]["content"] == "from gpt-4o"
 
 
-def test_two_gateways_on_one_state(doors, speaker, folders):
-    """During an upgrade two processes share config and state: what one writes the other serves within a second."""
-    other = Gateway(folders())
-    other.config, other.state, other.env = doors.gateway.config, doors.gateway.state, doors.gateway.env
-    other.port = free_port()
-    other.url, other.operations = f"http://127.0.0.1:{other.port}", doors.gateway.operations
-    other.start("--listen", f"127.0.0.1:{other.port}")
-    try:
-        second = Api(other)
-        eventually(lambda: httpx.get(f"{other.url}/.well-known/databricks-config", timeout=5).status_code == 200, 10)
-        made = doors.create(chat("both", speaker))
-        eventually(lambda: "both" in second.names() and second.get("both")["id"] == made["id"], SOON)
-        second.put_config("both", chat("both", speaker, "newer")["config"])
-        found = eventually(lambda: model_of(doors.get("both")) == "newer" and doors.get("both"), SOON)
-        assert found["config"]["config_version"] == 2 == second.get("both")["config"]["config_version"]
-        token = second.ok("POST", "/token/create", {})
-        eventually(lambda: Api(doors.gateway, token["token_value"]).call("GET", ENDPOINTS).status_code == 200, SOON)
-        doors.ok("POST", "/token/delete", {"token_id": token["token_info"]["token_id"]})
-        eventually(lambda: Api(other, token["token_value"]).call("GET", ENDPOINTS).status_code == 401, SOON)
-    finally:
-        other.stop()
+@pytest.fixture
+def pair(folders):
+    """Two gateways on one config and one state, as during an upgrade; they differ in where they listen."""
+    first, second = Gateway(folders()), Gateway(folders())
+    del first.settings["operations"]
+    first.write("weirgate.yaml", first.settings)
+    second.config, second.state = first.config, first.state
+    for gateway in (first, second):
+        gateway.start("--listen", f"127.0.0.1:{gateway.port}")
+        eventually(lambda url=gateway.url: httpx.get(f"{url}/.well-known/databricks-config", timeout=5).status_code == 200, 20)
+    yield Api(first), Api(second)
+    for gateway in (first, second):
+        gateway.stop()
+
+
+def test_two_gateways_on_one_state(pair, speaker):
+    """What one writes the other serves within a second: endpoints with id and version, secrets, tokens."""
+    one, other = pair
+    made = one.create(chat("both", speaker))
+    eventually(lambda: "both" in other.names() and other.get("both")["id"] == made["id"], SOON)
+    assert other.ask("both").status_code == 200, "with the key that came as plaintext"
+    other.put_config("both", chat("both", speaker, "newer")["config"])
+    found = eventually(lambda: model_of(one.get("both")) == "newer" and one.get("both"), SOON)
+    eventually(lambda: one.get("both")["config"]["config_version"] == 2 == other.get("both")["config"]["config_version"], SOON)
+    assert found["id"] == made["id"]
+    token = other.ok("POST", "/token/create", {})
+    eventually(lambda: Api(one.gateway, token["token_value"]).call("GET", ENDPOINTS).status_code == 200, SOON)
+    one.ok("POST", "/token/delete", {"token_id": token["token_info"]["token_id"]})
+    eventually(lambda: Api(other.gateway, token["token_value"]).call("GET", ENDPOINTS).status_code == 401, SOON)
+    ref = one.put_secret("shared", "key", "first")
+    one.create(documents.endpoint("keyed", documents.openai("a", f"{speaker.url}/v1", key=ref)))
+    for value in ("second", "third"):
+        one.put_secret("shared", "key", value)
+        eventually(lambda value=value: used_key(other, "keyed", speaker) == value, SOON)
+    assert one.delete("both") == {}
+    eventually(lambda: other.names() == ["keyed"], SOON)
+
+
+def used_key(api, name, speaker):
+    answer = api.ask(name)
+    return speaker.requests[-1].headers["authorization"].removeprefix("Bearer ") if answer.status_code == 200 else None
+
+
+def test_two_gateways_write_at_once(pair, speaker):
+    """Through both doors to both processes: nothing lost, versions in step."""
+    problems = []
+
+    def write(api, number):
+        try:
+            name = f"own-{number}"
+            api.create(chat(name, speaker))
+            for version in range(2, 6):
+                answer = api.call("PUT", f"{ENDPOINTS}/{name}/config", chat(name, speaker, f"m{version}")["config"])
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["config"]["config_version"] == version
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=write, args=(Api(pair[n % 2].gateway), n)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(40)
+    assert not problems, problems
+    for api in pair:
+        eventually(lambda api=api: {name: (model_of(api.get(name)), api.get(name)["config"]["config_version"]) for name in api.names()}
+                   == {f"own-{n}": ("m5", 5) for n in range(6)}, 5)

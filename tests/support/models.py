@@ -4,6 +4,7 @@ from . import documents, places
 SMOL, MINILM = "system.ai.smollm2_135m_instruct", "system.ai.all_minilm_l6_v2"
 MISTRAL, MIXTRAL = "system.ai.mistral_7b_instruct_v0_1", "system.ai.mixtral_8x7b_instruct_v0_1"
 EMBEDDER, SCORER, PLAIN = "system.ai.gte-large-en", "prod.fraud.scorer", "system.ai.pay_per_token"
+ON_SERVERS = (MISTRAL, MIXTRAL, EMBEDDER, PLAIN)
 CHUNK = {SMOL: 100, MISTRAL: 970, MIXTRAL: 620}
 
 

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from . import places
+from . import models, places
 
 DONE = b"data: [DONE]\n\n"
 
@@ -185,9 +185,9 @@ hello = always(lambda request: answer(completion()))
 
 
 def speak(request):
-    """Answers any OpenAI-style request, and GETs (health, models), with the request's model; chat answers name it, too."""
+    """Answers any OpenAI-style request with the request's model, whose name is in the text, too; and GETs, as engines do for health and models."""
     if request.method == "GET":
-        return answer({"object": "list", "data": []})
+        return answer({"object": "list", "data": [{"id": name, "object": "model"} for name in models.ON_SERVERS]})
     body = request.json()
     model = body.get("model", "none")
     if "input" in body:

@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    marker::PhantomData,
+    sync::OnceLock,
 };
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{
@@ -50,7 +52,9 @@ pub struct Document {
     pub value: Value,
     /// Keys that are there twice, each with its place; the first of them counts.
     pub duplicates: Vec<(Position, Problem)>,
-    places: HashMap<Pointer, Places>,
+    text: String,
+    /// Found when first asked for: most documents have nothing to be said about, and finding places takes half of the time.
+    places: OnceLock<HashMap<Pointer, Places>>,
 }
 
 /// Why a text is not YAML at all.
@@ -65,23 +69,26 @@ pub struct SyntaxError {
 impl Document {
     /// Parses one document. A text without content is an empty mapping.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
-        let mut document = Self { value: Value::Null, duplicates: Vec::new(), places: HashMap::new() };
-        document.value = match root {
-            Some(node) => document.take(node, Pointer::root(), None),
-            None => Value::Null,
-        };
-        if document.value.is_null() {
-            document.value = Value::Object(Map::new());
+        match serde_saphyr::from_str_with_options::<Option<Plain>>(text, options()) {
+            Ok(root) => {
+                let value = or_empty_mapping(root.map(|root| root.0));
+                Ok(Self { value, duplicates: Vec::new(), text: text.to_owned(), places: OnceLock::new() })
+            }
+            // Whatever is wrong is told with its place.
+            Err(_) => {
+                let Placed { value, duplicates, places } = Placed::parse(text)?;
+                Ok(Self { value, duplicates, text: text.to_owned(), places: places.into() })
+            }
         }
-        Ok(document)
     }
 
     /// Where a problem is; a place that is not in the text (a missing key) counts as its nearest holder.
     pub fn position(&self, problem: &Problem) -> Position {
+        let places = || Placed::parse(&self.text).map_or_else(|_| HashMap::new(), |placed| placed.places);
+        let places = self.places.get_or_init(places);
         let mut at = Some(problem.at.clone());
         while let Some(pointer) = at {
-            if let Some(places) = self.places.get(&pointer) {
+            if let Some(places) = places.get(&pointer) {
                 // The key of a block is easier to find than the first key inside it.
                 let inside = pointer != problem.at;
                 let use_key =
@@ -91,6 +98,28 @@ impl Document {
             at = pointer.parent();
         }
         Position { line: 1, column: 1 }
+    }
+}
+
+fn or_empty_mapping(root: Option<Value>) -> Value {
+    root.filter(|value| !value.is_null()).unwrap_or_else(|| Value::Object(Map::new()))
+}
+
+/// A document with the place of every key and value.
+#[derive(Default)]
+struct Placed {
+    value: Value,
+    duplicates: Vec<(Position, Problem)>,
+    places: HashMap<Pointer, Places>,
+}
+
+impl Placed {
+    fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
+        let mut document = Self::default();
+        let value = root.map(|node| document.take(node, Pointer::root(), None));
+        document.value = or_empty_mapping(value);
+        Ok(document)
     }
 
     fn take(&mut self, node: Node, at: Pointer, key: Option<Position>) -> Value {
@@ -186,65 +215,121 @@ enum Kind {
 
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(KindVisitor)
+        deserializer.deserialize_any(Builder(PhantomData))
     }
 }
 
-struct KindVisitor;
+impl Build for Kind {
+    type Item = Node;
+    type Key = Spanned<String>;
 
-impl<'de> Visitor<'de> for KindVisitor {
-    type Value = Kind;
+    fn scalar(value: Value) -> Self {
+        Self::Scalar(value)
+    }
+
+    fn sequence(items: Vec<Node>) -> Self {
+        Self::Sequence(items)
+    }
+
+    fn mapping(entries: Vec<(Spanned<String>, Node)>) -> Option<Self> {
+        Some(Self::Mapping(entries))
+    }
+}
+
+/// A value without places; refuses a key that is there twice.
+struct Plain(Value);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Builder(PhantomData))
+    }
+}
+
+impl Build for Plain {
+    type Item = Self;
+    type Key = String;
+
+    fn scalar(value: Value) -> Self {
+        Self(value)
+    }
+
+    fn sequence(items: Vec<Self>) -> Self {
+        Self(Value::Array(items.into_iter().map(|item| item.0).collect()))
+    }
+
+    fn mapping(entries: Vec<(String, Self)>) -> Option<Self> {
+        let count = entries.len();
+        let map: Map<String, Value> = entries.into_iter().map(|(key, value)| (key, value.0)).collect();
+        (map.len() == count).then_some(Self(Value::Object(map)))
+    }
+}
+
+/// What a document is gathered into.
+trait Build: Sized {
+    type Item;
+    type Key;
+
+    fn scalar(value: Value) -> Self;
+    fn sequence(items: Vec<Self::Item>) -> Self;
+    /// `None` when a key is there twice and that counts.
+    fn mapping(entries: Vec<(Self::Key, Self::Item)>) -> Option<Self>;
+}
+
+struct Builder<T>(PhantomData<T>);
+
+impl<'de, T: Build<Item: Deserialize<'de>, Key: Deserialize<'de>>> Visitor<'de> for Builder<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
     }
 
-    fn visit_unit<E>(self) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::Null))
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::scalar(Value::Null))
     }
 
-    fn visit_none<E>(self) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::Null))
+    fn visit_none<E>(self) -> Result<T, E> {
+        Ok(T::scalar(Value::Null))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::Bool(value)))
+    fn visit_bool<E>(self, value: bool) -> Result<T, E> {
+        Ok(T::scalar(Value::Bool(value)))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<T, E> {
+        Ok(T::scalar(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<T, E> {
+        Ok(T::scalar(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Number::from_f64(value).map_or(Value::Null, Value::Number)))
+    fn visit_f64<E>(self, value: f64) -> Result<T, E> {
+        Ok(T::scalar(Number::from_f64(value).map_or(Value::Null, Value::Number)))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::String(value.to_owned())))
+    fn visit_str<E>(self, value: &str) -> Result<T, E> {
+        Ok(T::scalar(Value::String(value.to_owned())))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::String(value)))
+    fn visit_string<E>(self, value: String) -> Result<T, E> {
+        Ok(T::scalar(Value::String(value)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
         let mut nodes = Vec::new();
         while let Some(node) = items.next_element()? {
             nodes.push(node);
         }
-        Ok(Kind::Sequence(nodes))
+        Ok(T::sequence(nodes))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<T, A::Error> {
         let mut nodes = Vec::new();
         while let Some(entry) = entries.next_entry()? {
             nodes.push(entry);
         }
-        Ok(Kind::Mapping(nodes))
+        T::mapping(nodes).ok_or_else(|| A::Error::custom("a key is there twice"))
     }
 }
 

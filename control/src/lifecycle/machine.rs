@@ -25,7 +25,7 @@ impl From<&Endpoint> for Seen {
         let entities = config.map(entities).unwrap_or_default();
         Seen {
             document: fingerprint(&*endpoint.document),
-            config: config.map(|config| fingerprint(config)),
+            config: config.map(fingerprint),
             entities: entities.into_iter().map(|(name, entity)| (name, fingerprint(&entity))).collect(),
             only_by_file: endpoint.document.managed_by.is_some(),
         }

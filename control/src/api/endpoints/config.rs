@@ -148,7 +148,3 @@ fn cancel(request: Request) -> Result<Answer, Problem> {
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Nothing {}
-
-#[cfg(test)]
-#[path = "config_tests.rs"]
-mod tests;

@@ -48,7 +48,10 @@ pub enum Edit {
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// The file on disk is not the one that is served: someone edits it.
-    #[error("{} was changed by hand since it was read; read the endpoint again and repeat the change", file.display())]
+    #[error(
+        "{} was changed by hand since it was read; read the endpoint again and repeat the change. If this stays, the files on disk do not validate: see /readyz",
+        file.display()
+    )]
     Stale {
         /// Relative to the config folder.
         file: PathBuf,

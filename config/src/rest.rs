@@ -159,7 +159,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(key) = entries.next_key::<String>()? {
             let at = Path::Key(self.at, &key);
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key `{}` is there twice; keep one", at.pointer().dotted())));
+                return Err(A::Error::custom(format!("the key `{}` is there twice", at.pointer().dotted())));
             }
             let value = entries.next_value_seed(Strict { at: &at, depth })?;
             map.insert(key, value);

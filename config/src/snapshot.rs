@@ -12,7 +12,7 @@ use crate::{diagnostic::Diagnostic, document::EndpointSpec, secret::Secret};
 /// One complete, valid state of the gateway.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Number of this state: 1 for the first that a `Watcher` accepted, one more for each later one. 0 from a bare `load`.
+    /// Number of this state: 1 for the one that a [`Keeper`](crate::Keeper) opened with, one more for each later one. 0 from a bare `load`.
     pub generation: u64,
     /// What `weirgate.yaml` says, defaults filled in.
     pub settings: Settings,
@@ -53,6 +53,8 @@ pub struct Settings {
     pub grace: Duration,
     /// The local inference engine's process.
     pub engine: EngineSettings,
+    /// Whether the REST API shows the values of secrets to principals with READ on the scope.
+    pub readable_secrets: bool,
 }
 
 /// The private listener.

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
+    os::unix::fs::{MetadataExt, fchown},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -12,21 +13,23 @@ use std::{
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Replaces a file's content or makes the file: temporary file, fsync, rename, fsync of the folder. A link stays one; its target is
-/// replaced. The mode of an existing file is kept.
+/// replaced. An existing file's mode is kept, and its owner where the system allows it.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
         Err(error) => return Err(error),
     };
-    let mode = fs::metadata(&target).ok().map(|metadata| metadata.permissions());
+    let before = fs::metadata(&target).ok();
     let temporary = temporary(&target);
     // What a crash left behind must not be written through.
     absent_is_fine(fs::remove_file(&temporary))?;
     let written = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        if let Some(mode) = mode {
-            file.set_permissions(mode)?;
+        if let Some(before) = &before {
+            // Only root may; for anyone else the file is their own now, as with any editor.
+            let _ = fchown(&file, Some(before.uid()), Some(before.gid()));
+            file.set_permissions(before.permissions())?;
         }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -10,7 +10,7 @@ pub use crate::document::{BedrockProvider, PermissionLevel, Task};
 use crate::{diagnostic::Diagnostic, document::EndpointSpec, secret::Secret};
 
 /// One complete, valid state of the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Snapshot {
     /// Number of this state: 1 for the one that a [`Keeper`](crate::Keeper) opened with, one more for each later one. 0 from a bare `load`.
     pub generation: u64,
@@ -32,6 +32,19 @@ pub struct Snapshot {
     pub digest: [u8; 32],
     /// The documents it was compiled from by their path in the folder, to be kept as the last good ones.
     pub documents: BTreeMap<PathBuf, String>,
+}
+
+/// Without the documents' texts, which may hold secrets in the clear.
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("generation", &self.generation)
+            .field("settings", &self.settings)
+            .field("endpoints", &self.endpoints)
+            .field("models", &self.models)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Gateway-wide settings.

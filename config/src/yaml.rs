@@ -1,22 +1,21 @@
-//! YAML text → a JSON value with the position of every key and value, bounded against bombs.
+//! YAML text → a JSON value with the position of every key and value, bounded against bombs; and back.
+
+mod node;
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    marker::PhantomData,
     sync::OnceLock,
 };
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Map, Number, Value};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use serde_saphyr::{
-    Location, Options, Spanned,
+    Location, Options,
     options::{DuplicateKeyPolicy, MergeKeyPolicy},
 };
 
+use self::node::{Kind, Node, Plain};
 use crate::diagnostic::{Pointer, Problem};
 
 /// Nodes in one document, aliases expanded.
@@ -46,7 +45,6 @@ struct Places {
 }
 
 /// A parsed document.
-#[derive(Debug)]
 pub struct Document {
     /// The content.
     pub value: Value,
@@ -64,6 +62,13 @@ pub struct SyntaxError {
     pub at: Option<Position>,
     /// What.
     pub message: String,
+}
+
+/// Without its content, which may hold secrets in the clear.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("duplicates", &self.duplicates).finish_non_exhaustive()
+    }
 }
 
 impl Document {
@@ -202,136 +207,6 @@ pub fn to_text<T: Serialize>(value: &T) -> Result<String, WriteError> {
 #[derive(Debug, thiserror::Error)]
 #[error("this cannot be written as YAML: {0}")]
 pub struct WriteError(#[source] serde_saphyr::ser::Error);
-
-/// A node with its place; the content is gathered untyped.
-#[derive(Deserialize)]
-struct Node(Spanned<Kind>);
-
-enum Kind {
-    Scalar(Value),
-    Sequence(Vec<Node>),
-    Mapping(Vec<(Spanned<String>, Node)>),
-}
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Builder(PhantomData))
-    }
-}
-
-impl Build for Kind {
-    type Item = Node;
-    type Key = Spanned<String>;
-
-    fn scalar(value: Value) -> Self {
-        Self::Scalar(value)
-    }
-
-    fn sequence(items: Vec<Node>) -> Self {
-        Self::Sequence(items)
-    }
-
-    fn mapping(entries: Vec<(Spanned<String>, Node)>) -> Option<Self> {
-        Some(Self::Mapping(entries))
-    }
-}
-
-/// A value without places; refuses a key that is there twice.
-struct Plain(Value);
-
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Builder(PhantomData))
-    }
-}
-
-impl Build for Plain {
-    type Item = Self;
-    type Key = String;
-
-    fn scalar(value: Value) -> Self {
-        Self(value)
-    }
-
-    fn sequence(items: Vec<Self>) -> Self {
-        Self(Value::Array(items.into_iter().map(|item| item.0).collect()))
-    }
-
-    fn mapping(entries: Vec<(String, Self)>) -> Option<Self> {
-        let count = entries.len();
-        let map: Map<String, Value> = entries.into_iter().map(|(key, value)| (key, value.0)).collect();
-        (map.len() == count).then_some(Self(Value::Object(map)))
-    }
-}
-
-/// What a document is gathered into.
-trait Build: Sized {
-    type Item;
-    type Key;
-
-    fn scalar(value: Value) -> Self;
-    fn sequence(items: Vec<Self::Item>) -> Self;
-    /// `None` when a key is there twice and that counts.
-    fn mapping(entries: Vec<(Self::Key, Self::Item)>) -> Option<Self>;
-}
-
-struct Builder<T>(PhantomData<T>);
-
-impl<'de, T: Build<Item: Deserialize<'de>, Key: Deserialize<'de>>> Visitor<'de> for Builder<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<T, E> {
-        Ok(T::scalar(Value::Null))
-    }
-
-    fn visit_none<E>(self) -> Result<T, E> {
-        Ok(T::scalar(Value::Null))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<T, E> {
-        Ok(T::scalar(Value::Bool(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<T, E> {
-        Ok(T::scalar(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<T, E> {
-        Ok(T::scalar(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<T, E> {
-        Ok(T::scalar(Number::from_f64(value).map_or(Value::Null, Value::Number)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<T, E> {
-        Ok(T::scalar(Value::String(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<T, E> {
-        Ok(T::scalar(Value::String(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(node) = items.next_element()? {
-            nodes.push(node);
-        }
-        Ok(T::sequence(nodes))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<T, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            nodes.push(entry);
-        }
-        T::mapping(nodes).ok_or_else(|| A::Error::custom("a key is there twice"))
-    }
-}
 
 #[cfg(test)]
 #[path = "yaml_tests.rs"]

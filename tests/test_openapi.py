@@ -9,7 +9,7 @@ from support import documents, models
 from support.control import Api
 from support.gateway import Gateway
 
-SECONDS = 75
+SECONDS = 150
 # What clients call, contract §§2.1-2.5.
 ROUTES = """
 GET POST /api/2.0/serving-endpoints
@@ -70,15 +70,15 @@ def test_document(gate):
             assert operation["summary"] and "200" in operation["responses"] or "501" in operation["responses"], (method, path)
 
 
-@pytest.mark.timeout(SECONDS + 60)
+@pytest.mark.timeout(SECONDS + 30)
 def test_schemathesis(gate, tmp_path):
     command = [f"{sys.prefix}/bin/schemathesis", "run", f"{gate.url}/api/2.0/openapi.json", "-H", f"Authorization: Bearer {documents.ADMIN}",
                "--phases", "examples,coverage,fuzzing",
                "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-               "--max-examples", "25", "--seed", "1", "--no-shrink", "--continue-on-failure", "--max-time", str(SECONDS),
-               "--request-timeout", "10",
+               "--max-examples", "10", "--seed", "1", "--no-shrink", "--continue-on-failure", "--request-timeout", "10",
                "--suppress-health-check", "all", "--warnings", "off"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 45)
+    # 501 is what routes of priority C answer; any other 5xx is a failure.
+    (tmp_path / "schemathesis.toml").write_text('[checks]\nnot_a_server_error.expected-statuses = ["2xx", "4xx", 501]\n')
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2000:]
-    assert gate.process.poll() is None
-    print(done.stdout[-2000:])
+    assert gate.process.poll() is None, gate.log()[-2000:]

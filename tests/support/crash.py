@@ -204,7 +204,7 @@ class Editor(Writer):
             self.facts[name] = Fact((f"m-{mark}", f"sk-{mark}"))
         self.acknowledged += 1
         self.api.call("GET", ENDPOINTS)
-        threading.Event().wait(self.random.random() * 0.1)
+        threading.Event().wait(self.random.random() * 0.2)
 
     def verify(self, api):
         for name, fact in self.facts.items():
@@ -247,7 +247,7 @@ class World:
         threads = [threading.Thread(target=writer.run, args=(stop,)) for writer in self.writers]
         for thread in threads:
             thread.start()
-        stop.wait(self.random.uniform(0.02, 0.7))
+        stop.wait(self.random.uniform(0.05, 1.0))
         self.gateway.process.kill()
         self.gateway.process.wait()
         stop.set()

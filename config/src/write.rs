@@ -60,7 +60,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Locks a file against other processes until the result is dropped; makes the file if it is absent.
 pub(crate) fn lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let start = Instant::now();
     loop {
         match file.try_lock() {

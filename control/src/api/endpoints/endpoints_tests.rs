@@ -459,6 +459,21 @@ async fn two_gateways_on_one_state_agree() {
 }
 
 #[tokio::test]
+async fn the_url_is_the_one_by_which_the_caller_came() {
+    use tower::ServiceExt;
+    let bed = Testbed::new();
+    bed.ok("POST", "", json!({ "name": "e", "route_optimized": true })).await;
+    let caller = crate::Caller { principal: std::sync::Arc::new(ada()), address: None, request_id: "r".into() };
+    let request = http::Request::get("/api/2.0/serving-endpoints/e").header("host", "gateway:8080").extension(caller);
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    let response = crate::api::router(bed.control.clone()).oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let shown: Value = serde_json::from_slice(&body).unwrap();
+    let url = shown["endpoint_url"].as_str().unwrap();
+    assert!(url.starts_with("http") && url.ends_with("://gateway:8080/serving-endpoints/e/invocations"), "{url}");
+}
+
+#[tokio::test]
 async fn an_edit_by_hand_ends_an_update_that_waits() {
     let bed = Testbed::new();
     bed.ok("POST", "", json!({ "name": "e", "config": { "served_entities": [local("system.ai.small", "1")] } })).await;

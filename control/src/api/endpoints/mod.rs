@@ -129,6 +129,8 @@ fn change_and_show<B: DeserializeOwned>(
 }
 
 #[cfg(test)]
+mod bodies_tests;
+#[cfg(test)]
 mod testbed;
 #[cfg(test)]
 #[path = "endpoints_tests.rs"]

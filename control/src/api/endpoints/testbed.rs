@@ -99,6 +99,14 @@ impl Testbed {
         self.folder.path().join(format!("config/endpoints/{endpoint}.yaml"))
     }
 
+    /// The names of all endpoint files.
+    pub fn files(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.folder.path().join("config/endpoints")).unwrap();
+        let mut names: Vec<String> = folder.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     /// Edits a file by hand; seen when this returns.
     pub fn write(&self, endpoint: &str, text: &str) {
         std::fs::write(self.file(endpoint), text).unwrap();

@@ -1,5 +1,7 @@
 //! Bodies of the REST API: strict JSON, judged by the same schemas as the files, with unknown keys ignored (contract §1).
 
+mod flaws;
+
 use std::fmt;
 
 use serde::{
@@ -12,6 +14,8 @@ use crate::{
     diagnostic::{Pointer, Problem, Severity},
     structure::{Shape, UnknownKeys},
 };
+
+pub use self::flaws::{Flaws, read_flawed};
 
 /// Nesting of one body; the documents themselves need ten levels.
 const MAX_DEPTH: usize = 64;

@@ -3,6 +3,7 @@
 //! serde's derive stops at the first error and knows no places; this walk replaces it as the judge of shape, for YAML files and for REST
 //! bodies alike. It knows the keywords that our own types produce, not all of JSON Schema. `null` counts as absent (contract §1).
 
+mod left_out;
 mod salvage;
 mod words;
 
@@ -12,6 +13,7 @@ use regex::Regex;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
+pub(crate) use self::left_out::LeftOut;
 pub(crate) use self::salvage::salvage;
 pub(crate) use self::words::closest;
 use self::words::{expected, has_type, kind_of, list, quote_hint, span, type_names, unknown_key};

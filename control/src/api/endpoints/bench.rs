@@ -43,7 +43,7 @@ impl DataPlane for Plane {
 }
 
 pub(super) struct Bench {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     plane: Arc<Plane>,
     pub control: Arc<Control>,
 }
@@ -56,10 +56,10 @@ impl Bench {
         let settings = "upstreams: { allow_private: true }\nengine: { deploy_timeout: 60s }\n";
         std::fs::write(config.join("weirgate.yaml"), settings).unwrap();
         std::fs::write(config.join("catalog.yaml"), CATALOG).unwrap();
-        Bench::open(folder)
+        Bench::open(Arc::new(folder))
     }
 
-    fn open(folder: tempfile::TempDir) -> Self {
+    fn open(folder: Arc<tempfile::TempDir>) -> Self {
         let (config, state) = (folder.path().join("config"), folder.path().join("state"));
         let store = Arc::new(Store::open(&state).unwrap());
         let keeper = Keeper::open(&config, &state.join("lock"), store.clone(), None).unwrap();
@@ -79,6 +79,16 @@ impl Bench {
         let Bench { folder, control, .. } = self;
         drop(control);
         Bench::open(folder)
+    }
+
+    /// Starts another gateway on the same folders, beside this one.
+    pub fn beside(&self) -> Self {
+        Bench::open(Arc::clone(&self.folder))
+    }
+
+    pub fn edit_catalog(&self, edit: impl Fn(&str) -> String) {
+        std::fs::write(self.folder.path().join("config/catalog.yaml"), edit(CATALOG)).unwrap();
+        self.control.keeper.refresh();
     }
 
     pub fn stand(&self, model: &str, deployment: Deployment) {

@@ -407,3 +407,99 @@ async fn custom_endpoints_take_no_legacy_limits() {
     assert_eq!(done["config"]["served_models"][0]["scale_to_zero_enabled"], true);
     assert_eq!(done["config"]["served_entities"][0]["entity_name"], "prod.fraud.scorer");
 }
+
+#[tokio::test]
+async fn errors_of_form_and_of_rules_come_in_one_answer() {
+    let bench = Bench::new();
+    let mut unknown = openai("b", "m", CHAT);
+    unknown["external_model"]["provider"] = json!("opnai");
+    let config = json!({
+        "served_entities": [openai("a", "gpt-4", CHAT), openai("a", "gpt-4", CHAT)],
+        "traffic_config": { "routes": [{ "served_model_name": "a", "traffic_percentage": 1.5 }] },
+    });
+    let limits = json!([{ "calls": 1, "renewal_period": "day" }]);
+    let answer = bench.call("POST", "", json!({ "name": "no name", "config": config, "rate_limits": limits })).await;
+    says(
+        &answer,
+        "INVALID_PARAMETER_VALUE",
+        &["name: ", "served_entities[1].name", "traffic_percentage", "renewal_period"],
+    );
+    let made = bench
+        .ok("POST", "", json!({ "name": "e", "config": { "served_entities": [openai("a", "gpt-4", CHAT)] } }))
+        .await;
+    // Places are those of the body that was sent.
+    let body = json!({ "served_entities": [openai("a", "gpt-4", CHAT), unknown], "traffic_config": { "routes": [
+        { "served_model_name": "nobody", "traffic_percentage": 100 } ] } });
+    let answer = bench.call("PUT", "/e/config", body).await;
+    says(&answer, "INVALID_PARAMETER_VALUE", &["served_entities[1].external_model.provider"]);
+    assert!(!answer.1["message"].as_str().unwrap().contains("config.served"), "{answer:?}");
+    let block = json!({ "fallback_config": {}, "rate_limits": [{ "renewal_period": "minute" }] });
+    let answer = bench.call("PUT", "/e/ai-gateway", block).await;
+    says(&answer, "INVALID_PARAMETER_VALUE", &["fallback_config: `enabled`", "; rate_limits[0]: "]);
+    says(
+        &bench.call("PATCH", "/e/notifications", json!({ "email_notifications": 1 })).await,
+        "INVALID_PARAMETER_VALUE",
+        &["email_notifications"],
+    );
+    says(&bench.call("PUT", "/e/config", json!([])).await, "BAD_REQUEST", &["object"]);
+    assert_eq!(bench.ok("GET", "/e", Value::Null).await, made);
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_state_agree() {
+    let bench = Bench::new();
+    let other = bench.beside();
+    let config = json!({ "served_entities": [openai("a", "gpt-4", CHAT)] });
+    let made = bench.ok("POST", "", json!({ "name": "e", "config": config, "route_optimized": true })).await;
+    assert_eq!(made["endpoint_url"], "/serving-endpoints/e/invocations");
+    // Whoever notices the file notices the row.
+    other.control.keeper.refresh();
+    assert_eq!(other.ok("GET", "/e", Value::Null).await, made);
+    let changed = other.ok("PUT", "/e/config", json!({ "served_entities": [openai("a", "gpt-5", CHAT)] })).await;
+    assert_eq!(changed["config"]["config_version"], 2);
+    // One that has not looked yet overwrites nothing.
+    let late = bench.call("PATCH", "/e/tags", json!({ "add_tags": [{ "key": "k" }] })).await;
+    assert_eq!(late.1["error_code"], "RESOURCE_CONFLICT");
+    bench.control.store.reload_records().unwrap();
+    assert_eq!(bench.ok("GET", "/e", Value::Null).await, changed);
+    bench.ok("DELETE", "/e", Value::Null).await;
+    other.control.keeper.refresh();
+    other.control.store.reload_records().unwrap();
+    assert_eq!(other.call("GET", "/e", Value::Null).await.0, 404);
+    assert!(other.control.store.record("e").is_none());
+}
+
+#[tokio::test]
+async fn an_edit_by_hand_ends_an_update_that_waits() {
+    let bench = Bench::new();
+    bench
+        .ok("POST", "", json!({ "name": "e", "config": { "served_entities": [local("system.ai.small", "1")] } }))
+        .await;
+    bench.stand("system.ai.large", Deployment::Creating);
+    bench.ok("PUT", "/e/config", json!({ "served_entities": [local("system.ai.large", "3")] })).await;
+    let text = std::fs::read_to_string(bench.file("e")).unwrap();
+    bench.write("e", &text.replace("\"1\"", "\"2\"").replace("small-1", "small-2"));
+    bench.stand("system.ai.large", Deployment::Ready);
+    bench.tick();
+    let shown = bench.ok("GET", "/e", Value::Null).await;
+    assert_eq!(shown["state"]["config_update"], "UPDATE_CANCELED");
+    assert_eq!(shown["config"]["served_entities"][0]["entity_version"], "2");
+    assert_eq!(
+        (&shown["config"]["config_version"], &shown["config"]["served_entities"][0]["creator"]),
+        (&json!(2), &json!("file"))
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_leaves_the_catalogue_ends_the_update() {
+    let bench = Bench::new();
+    bench.stand("system.ai.large", Deployment::Creating);
+    let config = json!({ "served_entities": [local("system.ai.large", "3")] });
+    bench.ok("POST", "", json!({ "name": "e", "config": config })).await;
+    bench.edit_catalog(|text| text.replace("system.ai.large", "system.ai.other"));
+    bench.tick();
+    let failed = bench.ok("GET", "/e", Value::Null).await;
+    assert_eq!(failed["state"]["config_update"], "UPDATE_FAILED");
+    let state = &failed["config"]["served_entities"][0]["state"];
+    assert!(state["deployment_state_message"].as_str().unwrap().contains("catalog.yaml"), "{state}");
+}

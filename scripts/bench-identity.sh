@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make bench-identity`: what 10 000 tokens and 1000 endpoints cost. FEWER, MORE and ROUNDS are described in benches/identity.py.
+# `make bench-identity`: what 10 000 tokens and 1000 endpoints cost. REQUESTS and ROUNDS are described in benches/identity.py.
 . "$(dirname "$0")/lib.sh"
 
 scripts/setup.sh build bench-identity

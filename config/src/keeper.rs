@@ -192,7 +192,12 @@ impl Keeper {
             Edit::Delete => Change::delete(endpoint, &current),
         };
         let Some(change) = change else { return Ok(current) };
-        change.write(&self.folder)?;
+        if let Err(error) = change.write(&self.folder, &current) {
+            if matches!(error, EditError::Stale { .. }) {
+                self.look(&mut state, |_| false);
+            }
+            return Err(error.into());
+        }
         let (snapshot, parts) = change.apply(&current, &state.parts);
         let dependencies = merged(&parts);
         let digest = Inputs::from_texts(snapshot.documents.clone()).digest(&dependencies);

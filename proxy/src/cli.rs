@@ -166,7 +166,7 @@ fn rotate_key(state: &Path) -> Result<ExitCode, ProxyError> {
     };
     let given = new.is_some();
     let secrets = run::open_store(state)?.rotate_master_key(new)?;
-    let then = if given { "start the gateway with it as WEIRGATE_MASTER_KEY" } else { "it is in the key file" };
+    let then = if given { "gateways need it in WEIRGATE_MASTER_KEY" } else { "it is in the key file" };
     audit(state, "secrets.rotate_key", "master key")?;
     println!("{secrets} secrets are sealed with the new key; {then}");
     Ok(ExitCode::SUCCESS)

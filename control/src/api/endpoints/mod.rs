@@ -4,7 +4,7 @@ mod config;
 mod create;
 mod judge;
 mod limits;
-mod models_units;
+mod model_units;
 mod read;
 mod remove;
 mod settings;
@@ -51,7 +51,7 @@ pub(super) fn routes() -> Vec<Route> {
         tags::routes(),
         limits::routes(),
         settings::routes(),
-        models_units::routes(),
+        model_units::routes(),
     ]
     .into_iter()
     .flatten()
@@ -129,7 +129,9 @@ fn change_and_show<B: DeserializeOwned>(
 }
 
 #[cfg(test)]
-mod bench;
+mod bodies_tests;
+#[cfg(test)]
+mod testbed;
 #[cfg(test)]
 #[path = "endpoints_tests.rs"]
 mod tests;

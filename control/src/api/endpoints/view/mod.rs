@@ -81,6 +81,7 @@ pub(super) struct EndpointDetailed {
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_config: Option<ConfigOutput>,
     /// The caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     permission_level: Option<PermissionLevel>,
 }
 

@@ -1,6 +1,6 @@
 # The door to everything: each target is a script in scripts/, which says what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-identity models schema clean
+.PHONY: help run test crash check bench bench-identity models schema clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -10,6 +10,9 @@ run: ## Build, start the gateway with two demo models, print how to use it (PORT
 
 test: ## Build, then run all tests: Rust, and end to end with real clients
 	@scripts/test.sh
+
+crash: ## Kill the gateway 200 times under load (CRASH_ROUNDS, CRASH_SEED) and look for anything lost
+	@scripts/crash.sh
 
 check: ## Format, lints, licences, size of files
 	@scripts/check.sh

@@ -57,6 +57,12 @@ impl Pointer {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
     }
 
+    /// This place as seen from the member `key` of the root; `None` if it is not in there.
+    pub fn inside(&self, key: &str) -> Option<Self> {
+        let rest = self.0.strip_prefix(Self::root().key(key).as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| Self(rest.to_owned()))
+    }
+
     /// This place, the one that holds it, and so on up to the root.
     pub(crate) fn holders(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self.clone()), Self::parent)

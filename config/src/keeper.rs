@@ -48,7 +48,10 @@ pub enum Edit {
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// The file on disk is not the one that is served: someone edits it.
-    #[error("{} was changed by hand since it was read; read the endpoint again and repeat the change", file.display())]
+    #[error(
+        "{} was changed by hand since it was read; read the endpoint again and repeat the change. If this stays, the files on disk do not validate: see /readyz",
+        file.display()
+    )]
     Stale {
         /// Relative to the config folder.
         file: PathBuf,
@@ -189,7 +192,12 @@ impl Keeper {
             Edit::Delete => Change::delete(endpoint, &current),
         };
         let Some(change) = change else { return Ok(current) };
-        change.write(&self.folder)?;
+        if let Err(error) = change.write(&self.folder, &current) {
+            if matches!(error, EditError::Stale { .. }) {
+                self.look(&mut state, |_| false);
+            }
+            return Err(error.into());
+        }
         let (snapshot, parts) = change.apply(&current, &state.parts);
         let dependencies = merged(&parts);
         let digest = Inputs::from_texts(snapshot.documents.clone()).digest(&dependencies);

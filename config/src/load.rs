@@ -1,7 +1,7 @@
 //! A config folder → a [`Snapshot`], or everything that is wrong with it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,7 +17,7 @@ use crate::{
     schema,
     secret::{Resolver, SecretSource},
     snapshot::{Endpoint, Snapshot},
-    structure::{Shape, UnknownKeys, salvage},
+    structure::{LeftOut, Shape, UnknownKeys, salvage},
     yaml::{self, Position},
 };
 
@@ -62,7 +62,8 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
     let compiled = gateway.as_ref().map(|(spec, place)| report.part(place, |out| compile::gateway(spec, folder, out)));
     // Without knowing the setting, refusing private addresses would only hide the real error in a crowd.
     let setting = Pointer::root().key("upstreams").key("allow_private");
-    let allow_private = gateway.is_none_or(|(spec, place)| spec.upstreams.allow_private || place.lacks(&setting));
+    let allow_private =
+        gateway.is_none_or(|(spec, place)| spec.upstreams.allow_private || place.left_out.lacks(&setting));
 
     let catalog = report.document::<CatalogSpec>(inputs, Path::new(CATALOG_FILE), &schema::CATALOG);
     let errors_before = report.errors();
@@ -129,29 +130,7 @@ struct Place<'i> {
     file: &'i Path,
     document: yaml::Document,
     /// What is written and was not read: unknown keys, and what the type refuses.
-    left_out: HashSet<Pointer>,
-    /// The mappings and lists that held it.
-    torn: HashSet<Pointer>,
-}
-
-impl Place<'_> {
-    fn leave_out(&mut self, places: impl IntoIterator<Item = Pointer>) {
-        for at in places {
-            self.torn.extend(at.parent());
-            self.left_out.insert(at);
-        }
-    }
-
-    fn lacks(&self, at: &Pointer) -> bool {
-        at.holders().any(|at| self.left_out.contains(&at))
-    }
-
-    /// Whether a finding may only follow from what was left out: it is about that, or about the very mapping or list that held it.
-    fn doubts(&self, at: &Pointer) -> bool {
-        let written = |at: &Pointer| self.document.value.pointer(at.as_str()).is_some_and(|value| !value.is_null());
-        let nearest = at.holders().find(written).unwrap_or_default();
-        self.lacks(at) || self.torn.contains(&nearest)
-    }
+    left_out: LeftOut,
 }
 
 #[derive(Default)]
@@ -196,18 +175,18 @@ impl Report {
                 return None;
             }
         };
-        let mut place = Place { file, document, left_out: HashSet::new(), torn: HashSet::new() };
+        let mut place = Place { file, document, left_out: LeftOut::default() };
         for (position, problem) in place.document.duplicates.clone() {
             self.add_at(place.file, position, problem);
         }
         let (typed, problems) = shape.read(place.document.value.clone(), UnknownKeys::Refuse);
-        place.leave_out(problems.iter().filter(|problem| problem.on_key).map(|problem| problem.at.clone()));
+        place.left_out.add(problems.iter().filter(|problem| problem.on_key).map(|problem| problem.at.clone()));
         self.add(&place, problems);
         let typed = match typed {
             Some(typed) => typed,
             None => {
                 let (typed, left_out) = salvage(place.document.value.clone())?;
-                place.leave_out(left_out);
+                place.left_out.add(left_out);
                 typed
             }
         };
@@ -219,7 +198,7 @@ impl Report {
         let mut findings = Findings::default();
         let result = run(&mut findings);
         self.parts.insert(place.file.to_owned(), findings.dependencies);
-        findings.problems.retain(|problem| !place.doubts(&problem.at));
+        findings.problems.retain(|problem| !place.left_out.doubts(&place.document.value, &problem.at));
         self.add(place, findings.problems);
         result
     }

@@ -227,8 +227,9 @@ tags:
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(value in crate::structure::tests::any_json(), text in awkward_text(), key in awkward_text()) {
-        let value = json!({ "value": value, "text": text, "list": [text, [text], {"k": text}, [], {}], "map": { key: text } });
+    fn what_is_written_is_read_back(value in crate::structure::tests::any_json(), text in awkward_text(), key in awkward_text(),
+        fraction in -1e300f64..1e300, count in any::<u64>()) {
+        let value = json!({ "value": value, "fraction": fraction, "count": count, "text": text, "list": [text, [text], {"k": text}, [], {}], "map": { key: text } });
         let written = to_text(&value).unwrap();
         let read = Document::parse(&written).map_err(|e| TestCaseError::fail(format!("{}\n{written}", e.message)))?;
         prop_assert_eq!(read.value, value, "{}", written);
@@ -242,8 +243,14 @@ proptest! {
     }
 
     #[test]
-    fn no_yaml_like_text_panics(text in "[-a:{}\\[\\]&*!|>'\"#%@ \n\t0-9<?,.~]{0,80}") {
-        let _ = Document::parse(&text);
+    fn both_ways_of_parsing_agree(text in "[-ab:{}\\[\\]&*!|>'\"#%@ \n\t0-9<?,.~]{0,80}|([ab]: ([*&]x |!!?[a-z]{0,4} )?[-1a~.'\"{}]{0,3}(\n|\n  |, )){0,8}") {
+        let plain = serde_saphyr::from_str_with_options::<Option<Plain>>(&text, options());
+        match (plain, Placed::parse(&text)) {
+            (Ok(plain), Ok(placed)) => prop_assert_eq!(or_empty_mapping(plain.map(|plain| plain.0)), placed.value),
+            (Err(_), Ok(placed)) => prop_assert!(!placed.duplicates.is_empty()),
+            (Err(_), Err(_)) => {}
+            (Ok(plain), Err(error)) => prop_assert!(false, "{:?} but {}", plain.map(|plain| plain.0), error.message),
+        }
     }
 
     #[test]

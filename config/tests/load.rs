@@ -197,6 +197,19 @@ fn a_key_that_no_header_can_carry_counts_as_missing() {
 }
 
 #[test]
+fn no_debug_output_shows_a_plaintext() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("endpoints")).unwrap();
+    let text = "name: a\nconfig: { served_entities: [{ external_model: { name: m, provider: openai, task: llm/v1/chat, \
+                openai_config: { openai_api_key_plaintext: sk-plain } } }] }\n";
+    fs::write(folder.path().join("endpoints/a.yaml"), text).unwrap();
+    let snapshot = load(folder.path(), &NoSecrets).unwrap();
+    assert!(snapshot.documents[Path::new("endpoints/a.yaml")].contains("sk-plain"));
+    assert!(!format!("{snapshot:?}").contains("sk-plain"));
+    assert!(!format!("{:?}", yaml::Document::parse(text).unwrap()).contains("sk-plain"));
+}
+
+#[test]
 fn the_digest_follows_the_content() {
     let folder = tempfile::tempdir().unwrap();
     let digest = || load(folder.path(), &NoSecrets).unwrap().digest;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::ControlError;
 
-/// Names the environment variable that may hold the master key: 32 bytes in base64.
+/// Names the environment variable that may hold the master key: 32 bytes in base64. For a rotation it may hold several, with commas.
 pub const MASTER_KEY_VARIABLE: &str = "WEIRGATE_MASTER_KEY";
 
 /// Bytes of a nonce: 96 random bits for each value, good for 2³² values under one key (NIST SP 800-38D §8.3).
@@ -51,16 +51,23 @@ impl MasterKey {
         bytes.map(MasterKey::new).ok_or_else(|| ControlError::MasterKey(why.into()))
     }
 
-    /// The key that the environment names, if it names one.
+    /// The keys in [`MASTER_KEY_VARIABLE`]; none if it is not set.
     ///
     /// # Errors
     /// As [`MasterKey::parse`].
-    pub fn from_env() -> Result<Option<Self>, ControlError> {
+    pub fn from_env() -> Result<Vec<Self>, ControlError> {
         match std::env::var(MASTER_KEY_VARIABLE) {
-            Ok(text) => MasterKey::parse(&Zeroizing::new(text)).map(Some),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => MasterKey::parse("").map(Some),
+            Ok(text) => MasterKey::parse_list(&Zeroizing::new(text)),
+            Err(std::env::VarError::NotPresent) => Ok(Vec::new()),
+            Err(std::env::VarError::NotUnicode(_)) => MasterKey::parse_list(""),
         }
+    }
+
+    fn parse_list(text: &str) -> Result<Vec<Self>, ControlError> {
+        text.split(',').map(MasterKey::parse).collect::<Result<_, _>>().map_err(|error| match error {
+            ControlError::MasterKey(why) => ControlError::MasterKey(format!("{MASTER_KEY_VARIABLE}: {why}")),
+            other => other,
+        })
     }
 
     /// As [`MasterKey::parse`] reads it.

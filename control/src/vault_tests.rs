@@ -15,6 +15,20 @@ fn a_key_reads_as_it_was_written() {
     }
 }
 
+#[test]
+fn the_variable_holds_one_key_or_more() {
+    let (one, two) = (MasterKey::generate(), MasterKey::generate());
+    let ids = |text: &str| MasterKey::parse_list(text).map(|keys| keys.iter().map(|key| key.id().to_owned()).collect());
+    let ids: [Result<Vec<String>, _>; 3] = [
+        ids(&one.to_text()),
+        ids(&format!("{}, {}\n", &*one.to_text(), &*two.to_text())),
+        ids(&format!("{},", &*one.to_text())),
+    ];
+    assert_eq!(ids[0].as_ref().unwrap(), &[one.id()]);
+    assert_eq!(ids[1].as_ref().unwrap(), &[one.id(), two.id()]);
+    assert!(ids[2].as_ref().unwrap_err().to_string().contains(MASTER_KEY_VARIABLE));
+}
+
 /// Key, nonce, associated data, plaintext and result as computed with Python's `cryptography` (AESGCM).
 #[test]
 fn the_form_on_disk_is_nonce_ciphertext_tag() {

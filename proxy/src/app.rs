@@ -81,7 +81,8 @@ impl App {
             Ok(Wanted::Models) => models::list(session, live, table, story).await,
             Ok(Wanted::Model(name)) => models::one(session, live, table, &name, story).await,
             Ok(Wanted::Responses) => responses(session, live).await,
-            Ok(Wanted::Control) => api::serve(session, live, table, &self.router, story).await,
+            // In a box, so that calls do not carry the room that it needs.
+            Ok(Wanted::Control) => Box::pin(api::serve(session, live, table, &self.router, story)).await,
             Ok(Wanted::Discovery) => discovery(session, live, table, story).await,
             Err(refusal) => Err(refusal),
         };

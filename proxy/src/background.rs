@@ -48,9 +48,12 @@ impl BackgroundService for Background {
 async fn look(live: &Arc<Live>) {
     loop {
         sleep(LOOK_EVERY).await;
-        live.sweep();
         let live = live.clone();
         // It reads disk, and waits for a write in progress. A panic in it has been logged, and is no reason to stop looking.
-        let _ = tokio::task::spawn_blocking(move || live.follow_store()).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            live.sweep();
+            live.follow_store();
+        })
+        .await;
     }
 }

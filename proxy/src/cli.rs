@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use weirgate_config::{NoSecrets, schema};
 use weirgate_control::Store;
+use weirgate_control::audit::{Audit, Entry};
 use weirgate_control::vault::MasterKey;
 use weirgate_policy::identity::{Principal, PrincipalKind};
 use zeroize::Zeroizing;
@@ -128,8 +129,9 @@ pub fn run() -> Result<ExitCode, ProxyError> {
             let groups = groups.iter().map(|group| group.as_str().into()).collect();
             let whose = Principal { kind: PrincipalKind::User, name: user.as_str().into(), groups, admin };
             let seconds = lifetime.map(|lifetime| lifetime.as_secs());
-            let (token, _) = Store::open(&folders.state())?.create_token(&whose, BY, "", seconds)?;
-            println!("{token}");
+            let (text, token) = Store::open(&folders.state())?.create_token(&whose, BY, "", seconds)?;
+            audit(&folders.state(), "token.create", &token.id)?;
+            println!("{text}");
             Ok(ExitCode::SUCCESS)
         }
         Command::Secrets { command: SecretsCommand::RotateKey { folders } } => rotate_key(&folders.state()),
@@ -141,6 +143,22 @@ pub fn run() -> Result<ExitCode, ProxyError> {
     }
 }
 
+/// Notes a change that was made on the command line.
+fn audit(state: &Path, action: &str, target: &str) -> Result<(), ProxyError> {
+    Audit::open(state)?.write(&Entry {
+        actor: BY,
+        actor_kind: "System",
+        address: None,
+        request_id: None,
+        action,
+        target,
+        old_version: None,
+        new_version: None,
+        outcome: "ok",
+    });
+    Ok(())
+}
+
 fn rotate_key(state: &Path) -> Result<ExitCode, ProxyError> {
     let new = match std::env::var(NEW_KEY) {
         Ok(text) if !text.is_empty() => Some(MasterKey::parse(&Zeroizing::new(text))?),
@@ -148,7 +166,8 @@ fn rotate_key(state: &Path) -> Result<ExitCode, ProxyError> {
     };
     let given = new.is_some();
     let secrets = run::open_store(state)?.rotate_master_key(new)?;
-    let then = if given { "start the gateway with it as WEIRGATE_MASTER_KEY" } else { "it is in the key file" };
+    let then = if given { "gateways need it in WEIRGATE_MASTER_KEY" } else { "it is in the key file" };
+    audit(state, "secrets.rotate_key", "master key")?;
     println!("{secrets} secrets are sealed with the new key; {then}");
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use weirgate_config::snapshot::{PrincipalKind as PlanKind, PrincipalSpec, Snapshot};
 use weirgate_control::jwt::Issuers;
 use weirgate_control::store::tokens::Token;
-use weirgate_control::{ControlError, Store, now_ms};
+use weirgate_control::{Store, now_ms};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::{Directory, Principal, PrincipalKind, TokenHash, bearer, hash_token};
 use weirgate_policy::reason::Reason;
@@ -35,12 +35,12 @@ struct Sources {
 }
 
 impl Identities {
-    /// `admin_token` is accepted beside the tokens of config and store.
-    pub fn new(snapshot: Arc<Snapshot>, store: &Store, admin_token: Option<&str>) -> Result<Self, ControlError> {
+    /// `stored` = the store's tokens; `admin_token` is accepted beside these and those of the config.
+    pub fn new(snapshot: Arc<Snapshot>, stored: Vec<Token>, admin_token: Option<&str>) -> Self {
         let issuers = Issuers::new(&snapshot.issuers, snapshot.settings.upstreams.allow_private);
         let admin_token = admin_token.map(|token| hash_token(token.as_bytes()));
-        let sources = Sources { snapshot, stored: store.tokens()?, admin_token };
-        Ok(Identities { directory: ArcSwap::from_pointee(sources.directory()), issuers, sources: Mutex::new(sources) })
+        let sources = Sources { snapshot, stored, admin_token };
+        Identities { directory: ArcSwap::from_pointee(sources.directory()), issuers, sources: Mutex::new(sources) }
     }
 
     /// Takes over what a new snapshot says of identities.
@@ -77,7 +77,8 @@ impl Identities {
             return Ok(known.clone());
         }
         if self.issuers.concerns(token)
-            && let Some(verdict) = self.issuers.authenticate(token, now / 1000).await
+            // In a box: most requests bring another kind of token, and should not carry the room that this one needs.
+            && let Some(verdict) = Box::pin(self.issuers.authenticate(token, now / 1000)).await
         {
             return Ok(self.directory.load().decided(verdict.principal));
         }

@@ -25,7 +25,7 @@ async fn who(identities: &Identities, token: &str) -> Result<Arc<Principal>, Ref
 async fn tokens_of_environment_files_and_store_come_in_and_go() {
     let state = tempfile::tempdir().unwrap();
     let store = Store::open(state.path()).unwrap();
-    let identities = Identities::new(snapshot(""), &store, Some("of the environment")).unwrap();
+    let identities = Identities::new(snapshot(""), store.tokens().unwrap(), Some("of the environment"));
     assert!(who(&identities, "of the environment").await.unwrap().in_group(ADMINS));
     for wrong in ["listed", "of the env", "a.b.c"] {
         assert_eq!(who(&identities, wrong).await.unwrap_err().reason, Reason::Unauthenticated, "{wrong}");
@@ -53,7 +53,7 @@ async fn a_token_that_has_expired_is_refused_without_a_reload() {
     let state = tempfile::tempdir().unwrap();
     let store = Store::open(state.path()).unwrap();
     let (text, token) = store.create_token(&user("ada", &[], false), "test", "", Some(1)).unwrap();
-    let identities = Identities::new(snapshot(""), &store, None).unwrap();
+    let identities = Identities::new(snapshot(""), store.tokens().unwrap(), None);
     while now_ms() < token.expires_at.unwrap() {
         // Right until its end, unless the end came in between.
         assert!(who(&identities, &text).await.is_ok() || now_ms() >= token.expires_at.unwrap());
@@ -67,7 +67,7 @@ async fn the_configuration_decides_over_the_groups_of_a_principal() {
     let state = tempfile::tempdir().unwrap();
     let store = Store::open(state.path()).unwrap();
     let (text, _) = store.create_token(&user("ada", &["old"], true), "test", "", None).unwrap();
-    let identities = Identities::new(snapshot(""), &store, None).unwrap();
+    let identities = Identities::new(snapshot(""), store.tokens().unwrap(), None);
     assert!(who(&identities, &text).await.unwrap().admin);
     identities.configure(&snapshot("authentication: { principals: [ { user: ada, groups: [new] } ] }"));
     let ada = who(&identities, &text).await.unwrap();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use weirgate_config::snapshot::{Model, ModelId, Snapshot};
 use weirgate_config::{Diagnostics, Keeper, Severity};
+use weirgate_control::store::tokens::Token;
 use weirgate_control::{DataPlane, Deployment, Store};
 
 use crate::error::ProxyError;
@@ -37,13 +38,19 @@ pub struct Live {
 }
 
 impl Live {
-    /// Compiles the first table. `admin_token` is accepted beside the tokens of config and store.
-    pub fn new(keeper: Arc<Keeper>, store: Arc<Store>, admin_token: Option<&str>) -> Result<Self, ProxyError> {
+    /// Compiles the first table. `tokens` = what the store holds now; `admin_token` is accepted beside these and those of
+    /// the config.
+    pub fn new(
+        keeper: Arc<Keeper>,
+        store: Arc<Store>,
+        tokens: Vec<Token>,
+        admin_token: Option<&str>,
+    ) -> Result<Self, ProxyError> {
         let snapshot = keeper.current();
         let settings = &snapshot.settings;
         let shared = Registries::new(settings, store.folder())?;
         let pool = settings.upstreams.pool.saturating_mul(threads(settings.threads));
-        let identities = Identities::new(snapshot.clone(), &store, admin_token)?;
+        let identities = Identities::new(snapshot.clone(), tokens, admin_token);
         let table = Table::compile(&snapshot, None, &shared);
         shared.metrics.generation.set(generation(&table));
         resolver::resolve_new(&shared);

@@ -75,9 +75,7 @@ impl Operations {
             "engines": engines,
         })
     }
-}
 
-impl Operations {
     async fn operate(&self, session: &mut ServerSession, path: &str) -> Option<()> {
         let get = session.req_header().method == http::Method::GET;
         let (status, content_type, body) =

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use weirgate_config::snapshot::{Listener, Snapshot};
 use weirgate_config::{Keeper, News, Watcher};
 use weirgate_control::audit::Audit;
+use weirgate_control::store::tokens::Token;
 use weirgate_control::vault::MasterKey;
 use weirgate_control::{Control, Store, api, lifecycle};
 
@@ -44,19 +45,20 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     for warning in &first.warnings {
         log::warn!("{warning}");
     }
-    let admin_token = admin_token(&store)?;
-    let live = Arc::new(Live::new(keeper.clone(), store.clone(), admin_token.as_deref())?);
+    let mut tokens = store.tokens()?;
+    let admin_token = admin_token(&store, &mut tokens)?;
+    let live = Arc::new(Live::new(keeper.clone(), store.clone(), tokens, admin_token.as_deref())?);
     match live.config_error() {
         Some(why) => live.refuse(&why),
         None => keep(&store, &first),
     }
     let listeners = chosen(&first, listen);
     let certificates = certificates(&listeners)?;
-    follow(&keeper, live.clone(), certificates.clone(), store.clone());
     let audit = Audit::open(state)?;
-    let control = Arc::new(Control { store, keeper: keeper.clone(), plane: live.clone(), audit });
-    // What listens is told of every change from here on: the watcher comes last.
+    let control = Arc::new(Control { store: store.clone(), keeper: keeper.clone(), plane: live.clone(), audit });
+    // Rows first: an endpoint that is served is one that the API knows. The watcher comes when all are told of changes.
     lifecycle::attach(&control);
+    follow(&keeper, live.clone(), certificates.clone(), store);
     let _watcher = Watcher::start(keeper, DEBOUNCE).map_err(|e| ProxyError::Config(e.to_string()))?;
 
     let router = api::router(control.clone());
@@ -128,16 +130,17 @@ fn keep(store: &Store, snapshot: &Snapshot) {
     }
 }
 
-/// The token of the environment, or at the very first start a new one, printed once.
-fn admin_token(store: &Store) -> Result<Option<String>, ProxyError> {
+/// The token of the environment, or at the very first start a new one among the others, printed once.
+fn admin_token(store: &Store, tokens: &mut Vec<Token>) -> Result<Option<String>, ProxyError> {
     if let Ok(token) = std::env::var("WEIRGATE_ADMIN_TOKEN")
         && !token.is_empty()
     {
         return Ok(Some(token));
     }
-    if store.tokens()?.is_empty() {
-        let (token, _) = store.create_token(&identity::admin(), "command", "made at the first start", None)?;
-        println!("admin token (shown once, kept as a hash only): {token}");
+    if tokens.is_empty() {
+        let (text, token) = store.create_token(&identity::admin(), "command", "made at the first start", None)?;
+        tokens.push(token);
+        println!("admin token (shown once, kept as a hash only): {text}");
     }
     Ok(None)
 }

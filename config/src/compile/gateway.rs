@@ -59,6 +59,7 @@ pub(crate) fn gateway(spec: &GatewaySpec, folder: &Path, out: &mut Findings) -> 
             threads: spec.engine.threads.map(|threads| threads as usize),
             deploy_timeout: spec.engine.deploy_timeout.0,
         },
+        readable_secrets: spec.secrets.readable,
     };
     let at = root.key("authentication");
     let tokens = authentication::tokens(&spec.authentication.tokens, &at.key("tokens"), out);

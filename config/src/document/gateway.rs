@@ -34,6 +34,8 @@ pub struct GatewaySpec {
     pub authentication: AuthenticationSpec,
     /// The local inference engine.
     pub engine: EngineSpec,
+    /// Secrets of the REST API.
+    pub secrets: SecretsSpec,
 }
 
 /// A public listener.
@@ -270,6 +272,15 @@ pub struct JwtIssuerSpec {
     /// How far clocks may differ, at most 10m. Default: 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leeway: Option<Span>,
+}
+
+/// Secrets of the REST API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct SecretsSpec {
+    /// Whether `GET /api/2.0/secrets/get` shows values to principals with READ on the scope. Default: false, nobody can read one back.
+    pub readable: bool,
 }
 
 /// The local inference engine.

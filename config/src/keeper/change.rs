@@ -17,7 +17,8 @@ use crate::{
     secret::Resolver,
     snapshot::{Endpoint, Snapshot},
     structure::UnknownKeys,
-    write, yaml,
+    write::{self, Written},
+    yaml,
 };
 
 /// What becomes of one endpoint's file.
@@ -78,16 +79,21 @@ impl Change {
         })
     }
 
-    /// Puts it on disk.
-    pub fn write(&self, folder: &Path) -> Result<(), EditError> {
+    /// Puts it on disk, unless the file is not the one that `current` was made of any more.
+    pub fn write(&self, folder: &Path, current: &Snapshot) -> Result<(), EditError> {
         let path = folder.join(&self.file);
-        let written = match &self.compiled {
-            Some(compiled) => {
-                write::make_folder(&folder.join(ENDPOINTS_FOLDER)).and_then(|()| write::replace(&path, &compiled.text))
-            }
-            None => write::remove(&path),
+        let before = current.documents.get(&self.file).map(String::as_str);
+        let written = match (&self.compiled, before) {
+            (Some(compiled), _) => write::make_folder(&folder.join(ENDPOINTS_FOLDER))
+                .and_then(|()| write::replace(&path, before, &compiled.text)),
+            (None, Some(before)) => write::remove(&path, before),
+            (None, None) => Ok(Written::Overtaken),
         };
-        written.map_err(|source| EditError::Io { file: self.file.clone(), source })
+        match written {
+            Ok(Written::Done) => Ok(()),
+            Ok(Written::Overtaken) => Err(EditError::Stale { file: self.file.clone() }),
+            Err(source) => Err(EditError::Io { file: self.file.clone(), source }),
+        }
     }
 
     /// The state after it, without its number and digest, and what its documents depend on.

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HOST, HeaderValue};
 use percent_encoding::percent_decode_str;
 use weirgate_policy::identity::ADMINS;
 use weirgate_policy::reason::Reason;
@@ -49,7 +49,8 @@ async fn serve(table: &Table, control: Arc<Control>, request: axum::extract::Req
         return Problem::new(Reason::BodyTooLarge, format!("the body is over {limit} bytes")).into_response();
     };
     let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let request = Request { control, caller, path, query, body, target: Arc::new(OnceLock::new()) };
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let request = Request { control, caller, path, query, body, host, target: Arc::new(OnceLock::new()) };
     let result = tokio::task::spawn_blocking(move || run(&route, request)).await;
     // The task cannot panic; it is lost only when the runtime stops.
     result.unwrap_or_else(|_| Err(Problem::new(Reason::Overloaded, "the gateway is stopping"))).into_response()

@@ -41,8 +41,10 @@ pub(super) fn routes() -> Vec<Route> {
             .refuses(&UNKNOWN),
         in_scope(get("/api/2.0/secrets/list", "The secrets of a scope without values; needs READ on it.", list))
             .answers::<Secrets>(),
-        in_scope(get("/api/2.0/secrets/get", "The value of a secret. Switched off in this gateway.", show))
+        in_scope(get("/api/2.0/secrets/get", "The value of a secret, if weirgate.yaml allows it; needs READ.", show))
             .asks("key", true, "Name of the secret.")
+            .audits("secret.get")
+            .answers::<SecretValue>()
             .refuses(&[Reason::BadRequest]),
         post("/api/2.0/secrets/acls/put", "Sets what a principal may do with a scope; needs MANAGE on it.", put_acl)
             .audits("secret_acl.put")
@@ -193,6 +195,15 @@ struct SecretMetadata {
     last_updated_timestamp: u64,
 }
 
+/// A secret.
+#[derive(Serialize, JsonSchema)]
+struct SecretValue<'v> {
+    /// Its name.
+    key: String,
+    /// Its value in base64.
+    value: &'v str,
+}
+
 /// Who may do what.
 #[derive(Serialize, JsonSchema)]
 struct Acls {
@@ -260,7 +271,13 @@ fn list(request: Request) -> Result<Answer, Problem> {
     Ok(Answer::json(&Secrets { secrets: shown.collect() }))
 }
 
-fn show(_: Request) -> Result<Answer, Problem> {
+fn show(request: Request) -> Result<Answer, Problem> {
+    let (scope, key) = (parameter(&request, "scope")?, parameter(&request, "key")?);
+    request.concerns(&format!("{scope}/{key}"));
+    if request.control.keeper.current().settings.readable_secrets {
+        let value = Zeroizing::new(STANDARD.encode(request.control.store.secret(&request.caller, scope, key)?));
+        return Ok(Answer::json(&SecretValue { key: key.into(), value: &value }));
+    }
     let text = "reading secrets back is switched off; refer to one as {{secrets/scope/key}} where it is needed";
     Err(Problem::new(Reason::BadRequest, text))
 }

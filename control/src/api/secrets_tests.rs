@@ -122,6 +122,24 @@ async fn a_value_goes_in_and_never_comes_out() {
 }
 
 #[tokio::test]
+async fn values_are_shown_only_where_the_operator_allows_it() {
+    let gateway = Gateway::new("");
+    post(&gateway, ada(), "scopes/create", json!({"scope": "prod"})).await;
+    post(&gateway, ada(), "put", json!({"scope": "prod", "key": "k", "bytes_value": "/wA="})).await;
+    std::fs::write(
+        gateway.folder.path().join("config/weirgate.yaml"),
+        "upstreams: { allow_private: true }\nsecrets: { readable: true }\n",
+    )
+    .unwrap();
+    gateway.control.keeper.refresh();
+    assert_eq!(get(&gateway, ada(), "get?scope=prod&key=k").await, (200, json!({"key": "k", "value": "/wA="})));
+    let eve = get(&gateway, user("eve", false), "get?scope=prod&key=k").await;
+    assert_eq!(eve, refused(403, "PERMISSION_DENIED"));
+    assert_eq!(get(&gateway, ada(), "get?scope=prod&key=none").await, refused(404, "RESOURCE_DOES_NOT_EXIST"));
+    assert_eq!(get(&gateway, ada(), "get?scope=prod").await, refused(400, "INVALID_PARAMETER_VALUE"));
+}
+
+#[tokio::test]
 async fn acls_are_set_read_and_taken_away() {
     let gateway = Gateway::new("");
     let eve = || user("eve", false);

@@ -25,7 +25,7 @@ impl From<&Endpoint> for Seen {
         let entities = config.map(entities).unwrap_or_default();
         Seen {
             document: fingerprint(&*endpoint.document),
-            config: config.map(|config| fingerprint(config)),
+            config: config.map(fingerprint),
             entities: entities.into_iter().map(|(name, entity)| (name, fingerprint(&entity))).collect(),
             only_by_file: endpoint.document.managed_by.is_some(),
         }
@@ -33,6 +33,11 @@ impl From<&Endpoint> for Seen {
 }
 
 impl Seen {
+    /// Whether a row says so already.
+    pub(crate) fn is_noted_by(&self, record: &Record) -> bool {
+        record.document.as_ref() == Some(&self.document)
+    }
+
     /// Who wrote the document.
     pub(crate) fn author(&self, store: &Store, name: &str) -> Author {
         store.author_of(name, &self.document)
@@ -48,7 +53,7 @@ impl Record {
 
     /// This document is served from now on. Whether the row has changed; seeing the same document again changes nothing.
     pub(crate) fn observe(&mut self, seen: &Seen, by: &Author, now: u64) -> bool {
-        if self.document.as_ref() == Some(&seen.document) {
+        if seen.is_noted_by(self) {
             return false;
         }
         if self.document.is_some() {

@@ -41,8 +41,12 @@ impl Reconciler {
             !self.seen.get(name).is_some_and(|seen| Arc::ptr_eq(seen, document) || seen == document)
         };
         let new = snapshot.endpoints.iter().filter(|(name, endpoint)| is_new(name, &endpoint.document));
-        let new: Vec<(&Arc<str>, Seen)> = new.map(|(name, endpoint)| (name, Seen::from(&**endpoint))).collect();
         let records = self.store.records();
+        let is_noted = |name: &str, seen: &Seen| records.get(name).is_some_and(|record| seen.is_noted_by(record));
+        let new: Vec<(&Arc<str>, Seen)> = new
+            .map(|(name, endpoint)| (name, Seen::from(&**endpoint)))
+            .filter(|(name, seen)| !is_noted(name, seen))
+            .collect();
         let gone: Vec<_> = records.iter().filter(|(name, _)| !snapshot.endpoints.contains_key(*name)).collect();
         if !new.is_empty() || !gone.is_empty() {
             let now = now_ms();

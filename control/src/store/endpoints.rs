@@ -152,16 +152,19 @@ pub(super) struct Cache {
 /// The rows within a transaction.
 pub struct Rows<'t> {
     transaction: &'t Transaction<'t>,
-    changed: BTreeMap<Arc<str>, Option<Arc<Record>>>,
+    /// What was read or written, as it is when the transaction is done.
+    known: BTreeMap<Arc<str>, Option<Arc<Record>>>,
 }
 
 impl Rows<'_> {
     /// A row as it is on disk, this transaction's changes included.
-    pub fn get(&self, name: &str) -> Result<Option<Record>, ControlError> {
-        match self.changed.get(name) {
-            Some(record) => Ok(record.as_deref().cloned()),
-            None => select(self.transaction, name),
+    pub fn get(&mut self, name: &str) -> Result<Option<Record>, ControlError> {
+        if !self.known.contains_key(name) {
+            // Memory may be behind: another process may have written it.
+            let record = select(self.transaction, name)?.map(Arc::new);
+            self.known.insert(name.into(), record);
         }
+        Ok(self.known.get(name).and_then(|record| record.as_deref().cloned()))
     }
 
     /// Writes a row.
@@ -171,14 +174,14 @@ impl Rows<'_> {
         let upsert = "INSERT INTO endpoints (name, id, record) VALUES (?1, ?2, ?3) \
                       ON CONFLICT (name) DO UPDATE SET id = ?2, record = ?3";
         self.transaction.execute(upsert, params![name, record.id, text])?;
-        self.changed.insert(name.into(), Some(Arc::new(record)));
+        self.known.insert(name.into(), Some(Arc::new(record)));
         Ok(())
     }
 
     /// Removes a row, if it is there.
     pub fn remove(&mut self, name: &str) -> Result<(), ControlError> {
         self.transaction.execute("DELETE FROM endpoints WHERE name = ?1", [name])?;
-        self.changed.insert(name.into(), None);
+        self.known.insert(name.into(), None);
         Ok(())
     }
 }
@@ -207,14 +210,14 @@ impl Store {
         change: impl FnOnce(&mut Rows<'_>) -> Result<T, ControlError>,
     ) -> Result<T, ControlError> {
         let _changing = self.cache.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (result, changed) = self.write(|transaction| {
-            let mut rows = Rows { transaction, changed: BTreeMap::new() };
+        let (result, known) = self.write(|transaction| {
+            let mut rows = Rows { transaction, known: BTreeMap::new() };
             let result = change(&mut rows)?;
-            Ok((result, rows.changed))
+            Ok((result, rows.known))
         })?;
-        if !changed.is_empty() {
+        if !known.is_empty() {
             let mut records = Records::clone(&self.cache.records.load());
-            for (name, record) in changed {
+            for (name, record) in known {
                 match record {
                     Some(record) => records.0.insert(name, record),
                     None => records.0.remove(&name),

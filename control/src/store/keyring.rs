@@ -20,7 +20,7 @@ pub(super) const KEY_ID: &str = "master_key_id";
 /// The keys that this process knows.
 pub(super) struct Keyring {
     folder: PathBuf,
-    given: OnceLock<Arc<MasterKey>>,
+    given: OnceLock<Vec<Arc<MasterKey>>>,
     current: ArcSwapOption<MasterKey>,
 }
 
@@ -51,7 +51,7 @@ impl Keyring {
             Err(error) if has_secrets(transaction)? => return Err(error),
             _ => (),
         }
-        let key = match self.given.get() {
+        let key = match self.given().first() {
             Some(given) => given.clone(),
             None => Arc::new(read_key(&self.file())?.map_or_else(|| self.make_file(), Ok)?),
         };
@@ -62,31 +62,32 @@ impl Keyring {
 
     /// The key of this id. A rotation may rename the new file to the file meanwhile, so they are looked at in that order.
     fn find(&self, id: &str) -> Result<Arc<MasterKey>, ControlError> {
-        if let Some(given) = self.given.get() {
-            let why =
-                || format!("{MASTER_KEY_VARIABLE} is not the key that the secrets in the state are encrypted with");
-            let what =
-                "set it to that key (after a rotation: the new one), or unset it if the key is in state/master.key";
-            return if given.id() == id { Ok(given.clone()) } else { Err(wrong(why(), what)) };
+        if let Some(key) = self.given().iter().find(|key| key.id() == id) {
+            return Ok(key.clone());
         }
-        for path in [self.new_file(), self.file()] {
-            if let Some(key) = read_key(&path)?.filter(|key| key.id() == id) {
-                return Ok(Arc::new(key));
+        if self.given().is_empty() {
+            for path in [self.new_file(), self.file()] {
+                if let Some(key) = read_key(&path)?.filter(|key| key.id() == id) {
+                    return Ok(Arc::new(key));
+                }
             }
         }
+        Err(self.not_found())
+    }
+
+    fn not_found(&self) -> ControlError {
+        const NOT_IT: &str = "is not the key that the secrets in the state are encrypted with";
         let file = self.file();
-        let why = if file.exists() {
-            format!("{} is not the key that the secrets in the state are encrypted with", file.display())
-        } else {
-            format!(
-                "the state holds encrypted secrets, but there is neither {MASTER_KEY_VARIABLE} nor {}",
-                file.display()
-            )
+        if !self.given().is_empty() {
+            let what =
+                "set it to that key (after a rotation: the new one), or unset it if the key is in state/master.key";
+            return wrong(format!("{MASTER_KEY_VARIABLE} {NOT_IT}"), what);
+        }
+        let why = match file.exists() {
+            true => format!("{} {NOT_IT}", file.display()),
+            false => format!("there are encrypted secrets, but neither {MASTER_KEY_VARIABLE} nor {}", file.display()),
         };
-        let what = format!(
-            "set {MASTER_KEY_VARIABLE} to the key if it was set when they were made, else restore the file from a backup"
-        );
-        Err(wrong(why, &what))
+        wrong(why, "set that variable if the key was given in it, else restore the file from a backup")
     }
 
     /// Ends a rotation that was cut off: the new file becomes the file if the secrets are sealed with it, else it is of no use.
@@ -99,6 +100,11 @@ impl Keyring {
             fs::remove_file(&new)
         };
         done.map_err(|source| ControlError::Io { what: "rename or remove", path: new, source })
+    }
+
+    /// The operator's keys.
+    fn given(&self) -> &[Arc<MasterKey>] {
+        self.given.get().map_or(&[], Vec::as_slice)
     }
 
     fn make_file(&self) -> Result<MasterKey, ControlError> {
@@ -119,14 +125,13 @@ impl Keyring {
 
 impl Store {
     /// Settles which master key the secrets are sealed with: the one given, else that in `state/master.key`, which is made (mode 0600) if
-    /// there is none. Ends a rotation that was cut off. Call it once at start, so that a wrong key is noticed then.
+    /// there is none. Of several that are given the one counts that fits, and the first if there are no secrets yet. Ends a rotation that
+    /// was cut off. Call it once at start, so that a wrong key is noticed then.
     ///
     /// # Errors
     /// [`ControlError::MasterKey`] if there are secrets, and they are sealed with another key.
-    pub fn unlock(&self, given: Option<MasterKey>) -> Result<(), ControlError> {
-        if let Some(given) = given {
-            let _ = self.keyring.given.set(Arc::new(given));
-        }
+    pub fn unlock(&self, given: impl IntoIterator<Item = MasterKey>) -> Result<(), ControlError> {
+        let _ = self.keyring.given.set(given.into_iter().map(Arc::new).collect());
         self.write(|transaction| {
             self.keyring.finish_rotation(transaction)?;
             self.keyring.current_or_new(transaction).map(drop)
@@ -136,7 +141,7 @@ impl Store {
     /// Seals every secret with a new master key, in one transaction, and returns how many there are.
     ///
     /// Without `new` the key is made here and replaces `state/master.key`; gateways that run on the state find it by themselves. With `new`
-    /// the operator keeps the key: gateways must be restarted with it in `WEIRGATE_MASTER_KEY`. A crash leaves the old key or the new one
+    /// the operator keeps the key: gateways must have it among those in `WEIRGATE_MASTER_KEY`. A crash leaves the old key or the new one
     /// in force, and its file in place.
     ///
     /// # Errors
@@ -144,9 +149,9 @@ impl Store {
     /// cannot be opened; then nothing has changed.
     pub fn rotate_master_key(&self, new: Option<MasterKey>) -> Result<usize, ControlError> {
         let keyring = &self.keyring;
-        if new.is_none() && keyring.given.get().is_some() {
+        if new.is_none() && !keyring.given().is_empty() {
             let why = format!("it comes from {MASTER_KEY_VARIABLE}, so the new one must be passed in");
-            return Err(wrong(why, "pass it, then restart the gateway with it in that variable"));
+            return Err(wrong(why, "make one with `head -c 32 /dev/urandom | base64` and pass it"));
         }
         let in_file = new.is_none();
         let new = new.unwrap_or_else(MasterKey::generate);

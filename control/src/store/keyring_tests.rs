@@ -135,16 +135,22 @@ fn a_running_gateway_follows_a_rotation() {
 fn a_key_of_the_operators_is_rotated_to_another_of_his() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    store.unlock(Some(MasterKey::generate())).unwrap();
+    let (old, new) = (MasterKey::generate(), MasterKey::generate());
+    let (old_text, text) = (old.to_text(), new.to_text());
+    let key = |text: &str| MasterKey::parse(text).unwrap();
+    store.unlock([old]).unwrap();
     put(&store, "value");
+    // One gateway has been told of the new key before, the other has not.
+    let (told, untold) = (Store::open(folder.path()).unwrap(), Store::open(folder.path()).unwrap());
+    told.unlock([key(&old_text), key(&text)]).unwrap();
+    untold.unlock([key(&old_text)]).unwrap();
     assert!(refused(store.rotate_master_key(None)).contains("passed in"));
-    let new = MasterKey::generate();
-    let text = new.to_text();
     assert_eq!(store.rotate_master_key(Some(new)).unwrap(), 1);
     assert_eq!(get(&store).as_deref(), Some("value"));
+    assert_eq!((get(&told).as_deref(), get(&untold)), (Some("value"), None));
     assert!(!folder.path().join("master.key").exists() && !folder.path().join("master.key.new").exists());
     let restarted = Store::open(folder.path()).unwrap();
-    restarted.unlock(Some(MasterKey::parse(&text).unwrap())).unwrap();
+    restarted.unlock([key(&text)]).unwrap();
     assert_eq!(get(&restarted).as_deref(), Some("value"));
 }
 

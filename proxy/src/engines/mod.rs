@@ -8,6 +8,7 @@ mod supervise;
 mod tail;
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,8 +156,9 @@ pub struct Engines {
 impl Engines {
     /// `folder` holds the engines' sockets.
     pub fn new(folder: &Path, settings: EngineSettings) -> Result<Self, ProxyError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| ProxyError::Io { what: format!("making {}", folder.display()), source })?;
+        // Who may open a socket here may ask the engine past the gateway.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| ProxyError::Io { what: format!("making {}", folder.display()), source })?;
         Ok(Engines {
             folder: folder.into(),
             settings,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use weirgate_config::document::{ConfigSpec, EndpointSpec};
+use weirgate_config::rest::Flaws;
 use weirgate_config::snapshot::EndpointKind;
 use weirgate_config::{Pointer, Problem as Finding};
 use weirgate_policy::door::Refusal;
@@ -10,7 +11,7 @@ use weirgate_policy::reason::Reason;
 
 use super::judge::Trial;
 use super::view::EndpointDetailed;
-use super::{Answer, Method, Problem, Request, Route, Target, change_and_show, shape};
+use super::{Answer, Method, Problem, Request, Route, Target, change_and_show, form};
 use crate::lifecycle::config::{entities, with_names};
 use crate::lifecycle::{Step, all_ready, seal};
 use crate::store::endpoints::Author;
@@ -21,7 +22,12 @@ pub(super) fn routes() -> Vec<Route> {
         Method::Put,
         "/api/2.0/serving-endpoints/{name}/config",
         "Replace the served entities of an endpoint, its traffic split, or both. The old config serves until the new one is ready.",
-        |request| change_and_show(&request, shape!(ConfigSpec), |target, body| update(&request, target, body, false)),
+        |request| {
+            let form = form!(ConfigBody, Some("config"));
+            change_and_show(&request, form, |target, body: ConfigBody, flaws| {
+                update(&request, target, body.config, flaws, false)
+            })
+        },
     );
     let cancel = Route::new(
         Method::Post,
@@ -35,11 +41,19 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+/// The body of PUT config, at its place in the document.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ConfigBody {
+    config: ConfigSpec,
+}
+
 /// Makes a config the active one, now or (unless `at_once`) when its models are ready.
 pub(super) fn update(
     request: &Request,
     target: &Target<'_>,
     body: ConfigSpec,
+    mut flaws: Flaws,
     at_once: bool,
 ) -> Result<Step, ControlError> {
     let control = &*request.control;
@@ -49,13 +63,14 @@ pub(super) fn update(
     let mut spec = target.document();
     let trial = Trial::of(request, target);
     let brings_entities = body.served_entities.is_some() || body.served_models.is_some();
-    let (config, mut problems) = merged(spec.config.take(), body);
-    problems.extend(other_side(target.endpoint.kind, &config));
+    let (config, problems) = merged(spec.config.take(), body);
+    flaws.add(problems);
+    flaws.add(other_side(target.endpoint.kind, &config));
     spec.config = Some(config);
     let wanted = if brings_entities {
-        trial.brought(EndpointSpec::clone(&spec), problems)?
+        trial.brought(EndpointSpec::clone(&spec), flaws)?
     } else {
-        trial.kept(&spec, &target.record, problems)?
+        trial.kept(&spec, &target.record, flaws)?
     };
     if at_once || all_ready(&*control.plane, &wanted, Some(target.endpoint)) {
         if let Some(config) = spec.config.as_mut().filter(|_| brings_entities) {
@@ -130,7 +145,7 @@ fn other_side(kind: EndpointKind, config: &ConfigSpec) -> Option<Finding> {
 }
 
 fn cancel(request: Request) -> Result<Answer, Problem> {
-    change_and_show(&request, shape!(Nothing), |target, _: Nothing| {
+    change_and_show(&request, form!(Nothing), |target, _: Nothing, _| {
         let name = &*target.endpoint.name;
         request.control.store.change_records(|rows| {
             let mut record = rows.get(name)?.ok_or_else(|| super::unknown(name))?;
@@ -148,7 +163,3 @@ fn cancel(request: Request) -> Result<Answer, Problem> {
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Nothing {}
-
-#[cfg(test)]
-#[path = "config_tests.rs"]
-mod tests;

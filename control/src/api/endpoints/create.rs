@@ -1,6 +1,7 @@
 //! POST: a new endpoint.
 
 use weirgate_config::document::{EndpointSpec, PermissionLevel, PermissionSpec};
+use weirgate_config::rest::Flaws;
 use weirgate_config::schema;
 use weirgate_config::snapshot::EndpointKind;
 use weirgate_policy::door::Refusal;
@@ -16,8 +17,8 @@ use crate::{Caller, now_ms};
 
 pub(super) fn routes() -> Vec<Route> {
     let route = Route::new(Method::Post, "/api/2.0/serving-endpoints", "Create an endpoint.", |request| {
-        let spec = request.body(&schema::ENDPOINT)?;
-        create(&request, spec)
+        let (spec, flaws) = request.flawed_body(&schema::ENDPOINT, None)?;
+        create(&request, spec, flaws)
     });
     vec![
         route
@@ -29,18 +30,22 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// Makes the endpoint, and what waits for its models wait.
-pub(super) fn create(request: &Request, mut spec: EndpointSpec) -> Result<Answer, Problem> {
+pub(super) fn create(request: &Request, mut spec: EndpointSpec, flaws: Flaws) -> Result<Answer, Problem> {
     let (control, caller) = (&*request.control, &request.caller);
     let name = spec.name.clone();
     request.concerns(&name);
     prepare(&mut spec, caller);
+    if !flaws.is_empty() {
+        // The name may be none that a file could have.
+        Trial { control, snapshot: &control.keeper.current(), caller }.brought(spec.clone(), flaws)?;
+    }
     let by = Author::from(caller);
     lifecycle::change(control, &name, &by, |snapshot| {
         if snapshot.endpoints.contains_key(&*name) {
             let text = format!("there is an endpoint `{name}` already; choose another name, or update that one");
             return Err(Refusal::new(Reason::AlreadyExists, text).into());
         }
-        let wanted = Trial { control, snapshot, caller }.brought(spec.clone(), Vec::new())?;
+        let wanted = Trial { control, snapshot, caller }.brought(spec.clone(), Flaws::default())?;
         if wanted.kind == EndpointKind::External {
             spec.telemetry_config = None;
         }
@@ -60,7 +65,7 @@ pub(super) fn create(request: &Request, mut spec: EndpointSpec) -> Result<Answer
     let snapshot = control.keeper.current();
     let endpoint = snapshot.endpoints.get(&*name).ok_or_else(|| unknown(&name))?;
     let record = control.store.record(&name).ok_or_else(|| unknown(&name))?;
-    let shown = view::detailed(control, &snapshot, endpoint, &record, caller);
+    let shown = view::detailed(request, &snapshot, endpoint, &record);
     Ok(Answer::json(&shown).versions(None, Some(record.config_version)))
 }
 

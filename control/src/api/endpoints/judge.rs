@@ -1,13 +1,12 @@
 //! Whether a document that a request leads to may be one: all rules of contract §§4.2-4.5, 5, 6.2 and 9, all violations in one text.
 
-use std::collections::HashSet;
-
 use weirgate_config::compile::{self, Context, Door};
 use weirgate_config::document::{ConfigSpec, EndpointSpec};
+use weirgate_config::rest::Flaws;
 use weirgate_config::secret::{Reference, Resolver};
 use weirgate_config::snapshot::Endpoint;
 use weirgate_config::structure::UnknownKeys;
-use weirgate_config::{Pointer, Problem, Severity, Snapshot, rest, schema};
+use weirgate_config::{Pointer, Problem, Snapshot, schema};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
@@ -31,23 +30,22 @@ impl<'a> Trial<'a> {
     }
 
     /// A document whose config came with the request: its secrets must be there and the caller's to use.
-    pub fn brought(&self, spec: EndpointSpec, mut problems: Vec<Problem>) -> Result<Endpoint, ControlError> {
+    pub fn brought(&self, spec: EndpointSpec, mut flaws: Flaws) -> Result<Endpoint, ControlError> {
         if let Some(config) = &spec.config {
-            self.references(config, &mut problems)?;
+            flaws.add(self.references(config)?);
         }
-        self.verdict(spec, Door::Rest, problems)
+        self.verdict(spec, Door::Rest, flaws)
     }
 
     /// A document whose config was there before; one that waits is the one that counts if there is no other.
-    pub fn kept(&self, spec: &EndpointSpec, record: &Record, problems: Vec<Problem>) -> Result<Endpoint, ControlError> {
+    pub fn kept(&self, spec: &EndpointSpec, record: &Record, flaws: Flaws) -> Result<Endpoint, ControlError> {
         let mut spec = spec.clone();
         spec.config = spec.config.or_else(|| Some(record.pending()?.config.clone()));
-        self.verdict(spec, Door::File, problems)
+        self.verdict(spec, Door::File, flaws)
     }
 
-    fn verdict(&self, spec: EndpointSpec, door: Door, mut problems: Vec<Problem>) -> Result<Endpoint, ControlError> {
+    fn verdict(&self, spec: EndpointSpec, door: Door, mut flaws: Flaws) -> Result<Endpoint, ControlError> {
         let value = serde_json::to_value(&spec).unwrap_or_default();
-        let structure = schema::ENDPOINT.check(&value, UnknownKeys::Refuse);
         let context = Context {
             models: Some(&self.snapshot.models),
             allow_private: self.snapshot.settings.upstreams.allow_private,
@@ -55,18 +53,13 @@ impl<'a> Trial<'a> {
             secrets: Resolver { folder: self.control.keeper.folder(), store: &**self.control.keeper.secrets() },
         };
         let (endpoint, rules) = compile::endpoint(spec, &context);
-        // What was said about a place already need not be said in other words.
-        let places: HashSet<Pointer> = problems.iter().map(|problem| problem.at.clone()).collect();
-        let more = structure.into_iter().chain(rules).filter(|problem| problem.severity == Severity::Error);
-        problems.extend(more.filter(|problem| !places.contains(&problem.at)));
-        match endpoint {
-            Some(endpoint) if problems.is_empty() => Ok(endpoint),
-            _ => Err(Refusal::new(Reason::InvalidParameter, rest::sentence(&problems)).into()),
-        }
+        flaws.add(schema::ENDPOINT.check(&value, UnknownKeys::Refuse));
+        flaws.add(rules);
+        endpoint.filter(|_| flaws.is_empty()).ok_or_else(|| refusal(&flaws))
     }
 
     /// References that the caller may not use. Whether they are well-formed and have a value is judged with the rest.
-    fn references(&self, config: &ConfigSpec, problems: &mut Vec<Problem>) -> Result<(), ControlError> {
+    fn references(&self, config: &ConfigSpec) -> Result<Vec<Problem>, ControlError> {
         let mut config = config.clone();
         let mut found: Vec<(Pointer, String)> = credentials::of_config(&mut config)
             .into_iter()
@@ -82,12 +75,9 @@ impl<'a> Trial<'a> {
                 found.extend(variables.iter().map(|(name, value)| (at.key(name), value.0.clone())));
             }
         }
-        for (at, reference) in found {
-            if let Some(why) = self.refused(&reference)? {
-                problems.push(Problem::error(at, why));
-            }
-        }
-        Ok(())
+        let problem =
+            |(at, reference): (Pointer, String)| Ok(self.refused(&reference)?.map(|why| Problem::error(at, why)));
+        found.into_iter().map(problem).filter_map(Result::transpose).collect()
     }
 
     fn refused(&self, reference: &str) -> Result<Option<String>, ControlError> {
@@ -104,4 +94,9 @@ impl<'a> Trial<'a> {
         let why = || format!("there is no scope `{scope}` that {} may READ", self.caller.principal.name);
         Ok((!allowed).then(why))
     }
+}
+
+/// All that is wrong, in one text.
+pub(super) fn refusal(flaws: &Flaws) -> ControlError {
+    Refusal::new(Reason::InvalidParameter, flaws.to_string()).into()
 }

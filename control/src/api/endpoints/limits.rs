@@ -6,7 +6,7 @@ use weirgate_config::document::{AiGatewaySpec, InferenceTableSpec, RateLimitSpec
 use weirgate_config::{Pointer, Problem as Finding};
 
 use super::judge::Trial;
-use super::{Answer, Method, Problem, Request, Route, change, shape};
+use super::{Answer, Method, Problem, Request, Route, change, form};
 use crate::lifecycle::Step;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -37,14 +37,21 @@ struct RateLimits {
     rate_limits: Vec<RateLimitSpec>,
 }
 
+/// The body of PUT ai-gateway, at its place in the document.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct AiGatewayBody {
+    ai_gateway: AiGatewaySpec,
+}
+
 fn put_limits(request: Request) -> Result<Answer, Problem> {
     change(
         &request,
-        shape!(RateLimits),
-        |target, body: RateLimits| {
+        form!(RateLimits),
+        |target, body: RateLimits, flaws| {
             let mut spec = target.document();
             spec.rate_limits = body.rate_limits;
-            Trial::of(&request, target).kept(&spec, &target.record, Vec::new())?;
+            Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
             Ok(Step::Document(spec))
         },
         |endpoint, _| RateLimits { rate_limits: endpoint.document.rate_limits.clone() },
@@ -54,14 +61,14 @@ fn put_limits(request: Request) -> Result<Answer, Problem> {
 fn put_ai_gateway(request: Request) -> Result<Answer, Problem> {
     change(
         &request,
-        shape!(AiGatewaySpec),
-        |target, body: AiGatewaySpec| {
+        form!(AiGatewayBody, Some("ai_gateway")),
+        |target, body: AiGatewayBody, mut flaws| {
             let mut spec = target.document();
             let table = |block: &Option<AiGatewaySpec>| block.as_ref()?.inference_table_config.clone();
             let before = table(&spec.ai_gateway);
-            spec.ai_gateway = Some(body).filter(|block| *block != AiGatewaySpec::default());
-            let problems = renamed_tables(&spec.name, before, table(&spec.ai_gateway));
-            Trial::of(&request, target).kept(&spec, &target.record, problems)?;
+            spec.ai_gateway = Some(body.ai_gateway).filter(|block| *block != AiGatewaySpec::default());
+            flaws.add(renamed_tables(&spec.name, before, table(&spec.ai_gateway)));
+            Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
             Ok(Step::Document(spec))
         },
         |endpoint, _| endpoint.document.ai_gateway.clone().unwrap_or_default(),

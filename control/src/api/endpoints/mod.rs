@@ -4,7 +4,7 @@ mod config;
 mod create;
 mod judge;
 mod limits;
-mod models_units;
+mod model_units;
 mod read;
 mod remove;
 mod settings;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weirgate_config::Snapshot;
 use weirgate_config::document::EndpointSpec;
+use weirgate_config::rest::Flaws;
 use weirgate_config::snapshot::Endpoint;
 use weirgate_config::structure::Shape;
 use weirgate_policy::door::Refusal;
@@ -28,15 +29,18 @@ use crate::lifecycle::{self, Step};
 use crate::store::endpoints::{Author, Record};
 use crate::{Caller, Control, ControlError, access};
 
-/// A body's shape, made from its type when it is first needed.
-macro_rules! shape {
-    ($type:ty) => {{
+/// The form of a body, made from its type when it is first needed.
+macro_rules! form {
+    ($type:ty) => {
+        form!($type, None)
+    };
+    ($type:ty, $under:expr) => {{
         static SHAPE: std::sync::LazyLock<weirgate_config::structure::Shape> =
             std::sync::LazyLock::new(|| weirgate_config::structure::Shape::new(weirgate_config::schema::of::<$type>()));
-        &*SHAPE
+        $crate::api::endpoints::Form { shape: &SHAPE, under: $under }
     }};
 }
-use shape;
+use form;
 
 pub(super) fn routes() -> Vec<Route> {
     [
@@ -47,7 +51,7 @@ pub(super) fn routes() -> Vec<Route> {
         tags::routes(),
         limits::routes(),
         settings::routes(),
-        models_units::routes(),
+        model_units::routes(),
     ]
     .into_iter()
     .flatten()
@@ -80,22 +84,31 @@ impl<'s> Target<'s> {
     }
 }
 
+/// The form of a body.
+struct Form {
+    shape: &'static Shape,
+    /// The part of the document that the body is, if it is one.
+    under: Option<&'static str>,
+}
+
 /// Changes the endpoint that the path names as `decide` makes of the body, and answers with what `answer` makes of it afterwards.
+///
+/// A body with flaws comes to `decide` too, for it to add those that it finds; it is refused in any case.
 fn change<B: DeserializeOwned, T: Serialize>(
     request: &Request,
-    shape: &Shape,
-    decide: impl FnOnce(&Target<'_>, B) -> Result<Step, ControlError>,
+    form: Form,
+    decide: impl FnOnce(&Target<'_>, B, Flaws) -> Result<Step, ControlError>,
     answer: impl FnOnce(&Endpoint, &Record) -> T,
 ) -> Result<Answer, Problem> {
     let (control, caller, name) = (&*request.control, &request.caller, request.path("name"));
     // Who may not change the endpoint learns nothing more; and no lock is held while a body is read.
     Target::find(control, &control.keeper.current(), name, caller)?;
-    let body = request.body(shape)?;
+    let (body, flaws) = request.flawed_body(form.shape, form.under)?;
     let mut version = None;
     lifecycle::change(control, name, &Author::from(caller), |snapshot| {
         let target = Target::find(control, snapshot, name, caller)?;
         version = Some(target.record.config_version);
-        decide(&target, body)
+        decide(&target, body, flaws)
     })?;
     let snapshot = control.keeper.current();
     // Someone may have deleted it a moment later.
@@ -107,17 +120,18 @@ fn change<B: DeserializeOwned, T: Serialize>(
 /// The same for routes that answer with the whole endpoint.
 fn change_and_show<B: DeserializeOwned>(
     request: &Request,
-    shape: &Shape,
-    decide: impl FnOnce(&Target<'_>, B) -> Result<Step, ControlError>,
+    form: Form,
+    decide: impl FnOnce(&Target<'_>, B, Flaws) -> Result<Step, ControlError>,
 ) -> Result<Answer, Problem> {
-    let (control, caller) = (&*request.control, &request.caller);
-    change(request, shape, decide, |endpoint, record| {
-        view::detailed(control, &control.keeper.current(), endpoint, record, caller)
+    change(request, form, decide, |endpoint, record| {
+        view::detailed(request, &request.control.keeper.current(), endpoint, record)
     })
 }
 
 #[cfg(test)]
-mod bench;
+mod bodies_tests;
+#[cfg(test)]
+mod testbed;
 #[cfg(test)]
 #[path = "endpoints_tests.rs"]
 mod tests;

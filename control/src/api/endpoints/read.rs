@@ -29,7 +29,7 @@ fn list(request: Request) -> Result<Answer, Problem> {
         .values()
         .filter(|endpoint| access::level(endpoint, &request.caller.principal) >= Some(Level::View));
     let summary = |endpoint: &std::sync::Arc<weirgate_config::snapshot::Endpoint>| {
-        Some(view::summary(control, &snapshot, endpoint, records.get(&endpoint.name)?))
+        Some(view::summary(&request, &snapshot, endpoint, records.get(&endpoint.name)?))
     };
     Ok(Answer::json(&EndpointList { endpoints: visible.filter_map(summary).collect() }))
 }
@@ -40,5 +40,5 @@ fn get(request: Request) -> Result<Answer, Problem> {
     let endpoint = snapshot.endpoints.get(name).ok_or_else(|| unknown(name))?;
     access::require(Level::View, endpoint, &request.caller.principal)?;
     let record = control.store.record(name).ok_or_else(|| unknown(name))?;
-    Ok(Answer::json(&view::detailed(control, &snapshot, endpoint, &record, &request.caller)))
+    Ok(Answer::json(&view::detailed(&request, &snapshot, endpoint, &record)))
 }

@@ -7,7 +7,7 @@ use weirgate_config::{Pointer, Problem as Finding};
 
 use super::judge::Trial;
 use super::view::EndpointDetailed;
-use super::{Answer, Method, Problem, Request, Route, change, change_and_show, shape};
+use super::{Answer, Method, Problem, Request, Route, change, change_and_show, form};
 use crate::lifecycle::{Step, config};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -57,10 +57,11 @@ struct Notifications {
 fn patch_notifications(request: Request) -> Result<Answer, Problem> {
     change(
         &request,
-        shape!(NotificationsPatch),
-        |target, patch: NotificationsPatch| {
+        form!(NotificationsPatch),
+        |target, patch: NotificationsPatch, flaws| {
             let mut spec = target.document();
             spec.email_notifications = patch.email_notifications.or(spec.email_notifications);
+            Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
             Ok(Step::Document(spec))
         },
         |endpoint, _| Notifications {
@@ -80,16 +81,15 @@ struct TelemetryPatch {
 }
 
 fn patch_telemetry(request: Request) -> Result<Answer, Problem> {
-    change_and_show(&request, shape!(TelemetryPatch), |target, patch: TelemetryPatch| {
+    change_and_show(&request, form!(TelemetryPatch), |target, patch: TelemetryPatch, mut flaws| {
         let mut spec = target.document();
         spec.telemetry_config = patch.telemetry_config;
         let external = spec.config.as_ref().map(config::entities).unwrap_or_default();
-        let mut problems = Vec::new();
         if external.iter().any(|(_, entity)| entity.external_model.is_some()) {
             let text = "an endpoint of external models has no telemetry export";
-            problems.push(Finding::error(Pointer::root().key("telemetry_config"), text));
+            flaws.add([Finding::error(Pointer::root().key("telemetry_config"), text)]);
         }
-        Trial::of(&request, target).kept(&spec, &target.record, problems)?;
+        Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
         Ok(Step::Document(spec))
     })
 }
@@ -104,9 +104,10 @@ struct MetricsExportPatch {
 }
 
 fn patch_metrics_export(request: Request) -> Result<Answer, Problem> {
-    change_and_show(&request, shape!(MetricsExportPatch), |target, patch: MetricsExportPatch| {
+    change_and_show(&request, form!(MetricsExportPatch), |target, patch: MetricsExportPatch, flaws| {
         let mut spec = target.document();
         spec.uc_system_metrics_export_state = patch.uc_system_metrics_export_state;
+        Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
         Ok(Step::Document(spec))
     })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use weirgate_config::document::TagSpec;
 
 use super::judge::Trial;
-use super::{Answer, Method, Problem, Request, Route, change, shape};
+use super::{Answer, Method, Problem, Request, Route, change, form};
 use crate::lifecycle::Step;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -37,11 +37,11 @@ struct Tags {
 fn patch(request: Request) -> Result<Answer, Problem> {
     change(
         &request,
-        shape!(TagsPatch),
-        |target, patch: TagsPatch| {
+        form!(TagsPatch),
+        |target, patch: TagsPatch, flaws| {
             let mut spec = target.document();
             spec.tags = patched(std::mem::take(&mut spec.tags), patch);
-            Trial::of(&request, target).kept(&spec, &target.record, Vec::new())?;
+            Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
             Ok(Step::Document(spec))
         },
         |endpoint, _| Tags { tags: endpoint.document.tags.clone() },

@@ -16,8 +16,9 @@ use weirgate_policy::permission::Level;
 
 pub(super) use self::config::{ConfigOutput, ConfigSummary, PendingConfig};
 use self::state::{Configs, EndpointState, EndpointType};
+use super::Request;
+use crate::access;
 use crate::store::endpoints::Record;
-use crate::{Caller, Control, access};
 
 /// What list and get have in common.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -80,6 +81,7 @@ pub(super) struct EndpointDetailed {
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_config: Option<ConfigOutput>,
     /// The caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     permission_level: Option<PermissionLevel>,
 }
 
@@ -95,14 +97,13 @@ pub(super) struct EndpointSummary {
 
 /// An endpoint as GET answers it.
 pub(super) fn detailed(
-    control: &Control,
+    request: &Request,
     snapshot: &Snapshot,
     endpoint: &Endpoint,
     record: &Record,
-    caller: &Caller,
 ) -> EndpointDetailed {
-    let configs = Configs { plane: &*control.plane, snapshot, record, endpoint };
-    let level = access::level(endpoint, &caller.principal).map(|level| match level {
+    let configs = Configs { plane: &*request.control.plane, snapshot, record, endpoint };
+    let level = access::level(endpoint, &request.caller.principal).map(|level| match level {
         Level::View => PermissionLevel::CanView,
         Level::Query => PermissionLevel::CanQuery,
         Level::Manage => PermissionLevel::CanManage,
@@ -110,7 +111,7 @@ pub(super) fn detailed(
     let (active, failed) = (configs.active(), configs.failed());
     let (config, failed_config) = if active.is_some() { (active, failed) } else { (failed, None) };
     EndpointDetailed {
-        common: common(&configs),
+        common: common(request, &configs),
         config,
         pending_config: configs.pending(),
         failed_config,
@@ -119,12 +120,12 @@ pub(super) fn detailed(
 }
 
 /// An endpoint as the list shows it.
-pub(super) fn summary(control: &Control, snapshot: &Snapshot, endpoint: &Endpoint, record: &Record) -> EndpointSummary {
-    let configs = Configs { plane: &*control.plane, snapshot, record, endpoint };
-    EndpointSummary { common: common(&configs), config: configs.summary() }
+pub(super) fn summary(request: &Request, snapshot: &Snapshot, endpoint: &Endpoint, record: &Record) -> EndpointSummary {
+    let configs = Configs { plane: &*request.control.plane, snapshot, record, endpoint };
+    EndpointSummary { common: common(request, &configs), config: configs.summary() }
 }
 
-fn common(configs: &Configs<'_>) -> Common {
+fn common(request: &Request, configs: &Configs<'_>) -> Common {
     let (record, spec): (&Record, &EndpointSpec) = (configs.record, &configs.endpoint.document);
     let (task, endpoint_type) = configs.kind();
     Common {
@@ -149,6 +150,8 @@ fn common(configs: &Configs<'_>) -> Common {
         telemetry_config: spec.telemetry_config.clone(),
         uc_system_metrics_export_state: spec.uc_system_metrics_export_state,
         policy: spec.policy.clone(),
-        endpoint_url: spec.route_optimized.then(|| format!("/serving-endpoints/{}/invocations", spec.name)),
+        endpoint_url: spec
+            .route_optimized
+            .then(|| request.url(&format!("/serving-endpoints/{}/invocations", spec.name))),
     }
 }

@@ -9,7 +9,7 @@ use weirgate_config::document::{
 use weirgate_policy::reason::Reason;
 
 use super::view::EndpointDetailed;
-use super::{Answer, Method, Problem, Request, Route, change_and_show, config, create, shape};
+use super::{Answer, Method, Problem, Request, Route, change_and_show, config, create, form};
 
 pub(super) fn routes() -> Vec<Route> {
     let post = Route::new(
@@ -24,8 +24,8 @@ pub(super) fn routes() -> Vec<Route> {
         "Replace the config of an endpoint with provisioned throughput by model units, at once.",
         |request| {
             let snapshot = request.control.keeper.current();
-            change_and_show(&request, shape!(UnitsUpdate), |target, body: UnitsUpdate| {
-                config::update(&request, target, body.config.spec(&snapshot), true)
+            change_and_show(&request, form!(UnitsUpdate), |target, body: UnitsUpdate, flaws| {
+                config::update(&request, target, body.config.spec(&snapshot), flaws, true)
             })
         },
     );
@@ -129,7 +129,7 @@ fn latest(snapshot: &Snapshot, model: &str) -> Option<Version> {
 }
 
 fn create(request: &Request) -> Result<Answer, Problem> {
-    let body: UnitsCreate = request.body(shape!(UnitsCreate))?;
+    let (body, flaws): (UnitsCreate, _) = request.flawed_body(form!(UnitsCreate).shape, None)?;
     let spec = EndpointSpec {
         config: Some(body.config.spec(&request.control.keeper.current())),
         ai_gateway: body.ai_gateway,
@@ -139,5 +139,5 @@ fn create(request: &Request) -> Result<Answer, Problem> {
         name: body.name,
         ..EndpointSpec::default()
     };
-    create::create(request, spec)
+    create::create(request, spec, flaws)
 }

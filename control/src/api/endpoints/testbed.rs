@@ -42,13 +42,13 @@ impl DataPlane for Plane {
     fn identities_changed(&self) {}
 }
 
-pub(super) struct Bench {
-    folder: tempfile::TempDir,
+pub(super) struct Testbed {
+    folder: Arc<tempfile::TempDir>,
     plane: Arc<Plane>,
     pub control: Arc<Control>,
 }
 
-impl Bench {
+impl Testbed {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config");
@@ -56,10 +56,10 @@ impl Bench {
         let settings = "upstreams: { allow_private: true }\nengine: { deploy_timeout: 60s }\n";
         std::fs::write(config.join("weirgate.yaml"), settings).unwrap();
         std::fs::write(config.join("catalog.yaml"), CATALOG).unwrap();
-        Bench::open(folder)
+        Testbed::open(Arc::new(folder))
     }
 
-    fn open(folder: tempfile::TempDir) -> Self {
+    fn open(folder: Arc<tempfile::TempDir>) -> Self {
         let (config, state) = (folder.path().join("config"), folder.path().join("state"));
         let store = Arc::new(Store::open(&state).unwrap());
         let keeper = Keeper::open(&config, &state.join("lock"), store.clone(), None).unwrap();
@@ -71,14 +71,24 @@ impl Bench {
             audit: audit::Audit::open(&state).unwrap(),
         });
         lifecycle::attach(&control);
-        Bench { folder, plane, control }
+        Testbed { folder, plane, control }
     }
 
     /// Stops this gateway and starts another on the same folders.
     pub fn restarted(self) -> Self {
-        let Bench { folder, control, .. } = self;
+        let Testbed { folder, control, .. } = self;
         drop(control);
-        Bench::open(folder)
+        Testbed::open(folder)
+    }
+
+    /// Starts another gateway on the same folders, beside this one.
+    pub fn beside(&self) -> Self {
+        Testbed::open(Arc::clone(&self.folder))
+    }
+
+    pub fn edit_catalog(&self, edit: impl Fn(&str) -> String) {
+        std::fs::write(self.folder.path().join("config/catalog.yaml"), edit(CATALOG)).unwrap();
+        self.control.keeper.refresh();
     }
 
     pub fn stand(&self, model: &str, deployment: Deployment) {
@@ -87,6 +97,14 @@ impl Bench {
 
     pub fn file(&self, endpoint: &str) -> PathBuf {
         self.folder.path().join(format!("config/endpoints/{endpoint}.yaml"))
+    }
+
+    /// The names of all endpoint files.
+    pub fn files(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.folder.path().join("config/endpoints")).unwrap();
+        let mut names: Vec<String> = folder.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     /// Edits a file by hand; seen when this returns.

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from run import HERE, cpu_seconds, gateway_version, machine
 
@@ -39,6 +39,13 @@ PATIENCE = 120
 """Seconds for a gateway to get ready; under callgrind it runs some fifty times slower."""
 
 
+class Start(NamedTuple):
+    """Of a gateway, until it is ready."""
+
+    seconds: float
+    cpu_seconds: float
+
+
 @dataclass
 class World:
     """A gateway's folders, and who may ask it for what."""
@@ -48,8 +55,8 @@ class World:
     endpoints: int
     folder: Path
     per_request: list[float] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
-    first_start: float = 0.0
+    starts: list[Start] = field(default_factory=list)
+    first_start: Start = Start(0.0, 0.0)
     idle: float = 0.0
 
     def command(self, weirgate: str) -> list[str | Path]:
@@ -232,14 +239,14 @@ def idle_cpu(world: World, weirgate: str) -> float:
     return used
 
 
-def start_seconds(world: World, weirgate: str) -> float:
+def start(world: World, weirgate: str) -> Start:
     log, begin = world.folder / "log", time.monotonic()
-    taken = 0.0
+    taken = Start(0.0, 0.0)
 
     def work(process: subprocess.Popen) -> None:
         nonlocal taken
         wait_for(is_ready, process, log)
-        taken = time.monotonic() - begin
+        taken = Start(time.monotonic() - begin, cpu_seconds(process.pid))
 
     run_while(world.command(weirgate), log, work)
     return taken
@@ -255,11 +262,11 @@ def main() -> None:
         worlds = [World("one of each", 1, 1, Path(folder, "one")), World("many", 10_000, 1000, Path(folder, "many"))]
         for world in worlds:
             write_config(world)
-            world.first_start = start_seconds(world, weirgate)
+            world.first_start = start(world, weirgate)
             write_tokens(world)
         for turn in range(rounds):
             for world in worlds[:: 1 if turn % 2 else -1]:
-                world.starts.append(start_seconds(world, weirgate))
+                world.starts.append(start(world, weirgate))
         for world in worlds:
             world.idle = idle_cpu(world, weirgate)
             count_instructions(world, weirgate, requests, rounds)
@@ -268,11 +275,12 @@ def main() -> None:
     one = statistics.median(worlds[0].per_request)
     rows, within = [], True
     for world in worlds:
-        cost, start = statistics.median(world.per_request), statistics.median(world.starts)
-        within = within and cost <= one * MOST_INSTRUCTIONS and start <= MOST_START_SECONDS
+        cost, seconds = statistics.median(world.per_request), [start.seconds for start in world.starts]
+        typical, cpu = statistics.median(seconds), statistics.median(start.cpu_seconds for start in world.starts)
+        within = within and cost <= one * MOST_INSTRUCTIONS and typical <= MOST_START_SECONDS
         rows.append(
             f"| {world.tokens} | {world.endpoints} | {cost:.0f} | {min(world.per_request):.0f} | {max(world.per_request):.0f} | {cost / one:.4f} "
-            f"| {start:.3f} | {min(world.starts):.3f} | {max(world.starts):.3f} | {world.first_start:.3f} | {world.idle * 1000:.0f} |"
+            f"| {typical:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {cpu:.2f} | {world.first_start.seconds:.3f} | {world.idle * 1000:.0f} |"
         )
     results = f"""# What tokens and endpoints cost
 
@@ -286,8 +294,8 @@ by group), upstream on loopback, both slow enough to be waited for. Seconds are 
 `/readyz`, not under callgrind; the first start is the one that makes the database and a row for each endpoint. What other
 threads do meanwhile does not depend on requests: it is the idle process' CPU time.
 
-| tokens | endpoints | instructions/request, median | min | max | × one of each | start s, median | min | max | first start s | idle CPU ms/s |
-|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+| tokens | endpoints | instructions/request, median | min | max | × one of each | start s, median | min | max | CPU s | first start s | idle CPU ms/s |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 {os.linesep.join(rows)}
 
 Limits: {MOST_INSTRUCTIONS:.2f} × the instructions of one of each, {MOST_START_SECONDS} s to readiness.

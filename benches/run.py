@@ -191,9 +191,13 @@ def measure(binaries: Path, servers: list[Server], rounds: int, requests: int) -
 
 def versions(weirgate: str) -> str:
     nginx = subprocess.run([nginx_binary(), "-v"], capture_output=True, text=True).stderr.strip().rpartition("/")[2]
+    return f"nginx {nginx}; {gateway_version(weirgate)}"
+
+
+def gateway_version(weirgate: str) -> str:
     gateway = subprocess.run([weirgate, "--version"], capture_output=True, text=True).stdout.strip()
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=HERE).stdout.strip()
-    return f"nginx {nginx}; {gateway} at {commit}"
+    return f"{gateway} at {commit}"
 
 
 def machine() -> str:

@@ -3,10 +3,6 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/setup.sh build bench
-say "Building for release"
+release_gateway
 cargo build --quiet --release --locked -p weirgate-benches
-if [ -z "${WEIRGATE_BIN:-}" ]; then
-    cargo build --quiet --release --locked -p weirgate-proxy
-    WEIRGATE_BIN=$target/release/weirgate
-fi
 exec python3 benches/run.py "$target/release" "$WEIRGATE_BIN"

@@ -21,3 +21,11 @@ die() {
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# Builds the gateway to be measured; WEIRGATE_BIN names one that is there already.
+release_gateway() {
+    [ -z "${WEIRGATE_BIN:-}" ] || return 0
+    say "Building for release"
+    cargo build --quiet --release --locked -p weirgate-proxy
+    WEIRGATE_BIN=$target/release/weirgate
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finds what this machine lacks for the jobs named (build, models, check, test, bench) and, on Debian and Ubuntu, installs it.
+# Finds what this machine lacks for the jobs named (build, models, check, test, bench, bench-identity) and, on Debian and Ubuntu, installs it.
 . "$(dirname "$0")/lib.sh"
 
 rust_wanted=95 # minor version of `rust-version` in Cargo.toml
@@ -30,7 +30,11 @@ lacking() {
         have python3 || echo python3
         have nginx || [ -x /usr/sbin/nginx ] || echo nginx
         ;;
-    *) die "setup.sh knows build, models, check, test and bench, not '$1'" ;;
+    bench-identity)
+        have python3 || echo python3
+        have valgrind || echo valgrind
+        ;;
+    *) die "setup.sh knows build, models, check, test, bench and bench-identity, not '$1'" ;;
     esac
 }
 
@@ -62,7 +66,7 @@ apt_install() {
     }
 }
 
-[ $# -gt 0 ] || die "say what for: setup.sh build|models|check|test|bench ..."
+[ $# -gt 0 ] || die "say what for: setup.sh build|models|check|test|bench|bench-identity ..."
 
 missing=$(lacking_for "$@")
 if [ -n "$missing" ]; then

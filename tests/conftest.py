@@ -3,7 +3,8 @@ import itertools
 
 import pytest
 
-from support import documents, places, upstream
+from support import documents, models, places, upstream
+from support.control import Api
 from support.gateway import Gateway
 from support.upstream import Upstream
 
@@ -55,3 +56,41 @@ def plain(folders, hello):
     endpoints = [documents.endpoint("chat", documents.openai("a", f"{hello.url}/v1"))]
     with Gateway(folders(), endpoints, settings={"limits": documents.SMALL_LIMITS}) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def speaker():
+    """An upstream that answers any task with the model's name in its text."""
+    up = upstream.speaker()
+    yield up
+    up.close()
+
+
+@pytest.fixture(scope="module")
+def managed(folders, speaker):
+    """A gateway without endpoints, for the control API; its catalog is `models.catalog`."""
+    with Gateway(folders(), catalog=models.catalog(speaker.url)) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def api(managed):
+    """The administrator's view of the control API of `managed`."""
+    return Api(managed)
+
+
+@pytest.fixture(scope="module")
+def alice(managed):
+    """A user in the group `research`."""
+    return Api(managed, documents.ALICE)
+
+
+@pytest.fixture(scope="module")
+def bob(managed):
+    return Api(managed, documents.BOB)
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home without a `.databrickscfg`."""
+    return tmp_path

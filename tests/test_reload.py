@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support import documents, upstream
+from support import documents, editors, upstream
 from support.gateway import eventually
 from support.upstream import Upstream, always, answer, completion, delta
 
@@ -99,30 +99,7 @@ def test_many_quick_edits_under_load(gateways, one, two):
             eventually(lambda: ask(client) == "two", 3)
 
 
-def write_in_place(gateway, path, text):
-    (gateway.config / path).write_text(text)
-
-
-def write_by_rename(gateway, path, text):
-    gateway.write(path, text)
-
-
-def write_by_removal(gateway, path, text):
-    (gateway.config / path).unlink()
-    time.sleep(0.02)
-    (gateway.config / path).write_text(text)
-
-
-def write_with_backup(gateway, path, text):
-    """As vim does it: the old file becomes the backup, a new one is written, the backup is removed."""
-    file = gateway.config / path
-    backup = file.with_name(file.name + "~")
-    file.rename(backup)
-    file.write_text(text)
-    backup.unlink()
-
-
-@pytest.mark.parametrize("write", [write_in_place, write_by_rename, write_by_removal, write_with_backup])
+@pytest.mark.parametrize("write", editors.ALL)
 def test_ways_of_editors(gateways, one, two, write):
     gateway = gateways([chat(one)])
     with gateway.client() as client:

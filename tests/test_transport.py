@@ -88,6 +88,23 @@ def test_broken_stream_does_not_end_as_a_success(client):
     shapes.assert_error_event(wire.events(got)[-1], shapes.V1)
 
 
+def test_control_api(client):
+    """On the same listeners, with the same protocols and authentication."""
+    path, admin = "/api/2.0/serving-endpoints", {"authorization": f"Bearer {documents.ADMIN}"}
+    body = documents.endpoint("by-wire", documents.openai("a", "http://127.0.0.1:9/v1"), description="x" * 100_000)
+    made = client.post(path, json=body, headers=admin)
+    assert made.status_code == 200 and made.http_version == client.version, made.text
+    patched = client.patch(f"{path}/by-wire/tags", content=iter([b'{"add_tags": ', b'[{"key": "k"}]}']), headers=admin)
+    assert patched.status_code == 200 and patched.json()["tags"][0]["key"] == "k"
+    assert client.get(f"{path}/by-wire/", headers=admin).json()["description"] == body["description"]
+    gone = client.request("DELETE", f"{path}/by-wire", headers=admin, json={"a": "body"})
+    assert gone.status_code == 200 and gone.json() == {} and gone.http_version == client.version
+    shapes.assert_error(client.get(path, headers={"authorization": "Bearer no"}), shapes.DATABRICKS, 401)
+    shapes.assert_error(client.post(path, content=b"{", headers=admin), shapes.DATABRICKS, 400)
+    shapes.assert_error(client.post(path, content=b" " * 5_000_000, headers=admin), shapes.DATABRICKS, 413)
+    assert client.get(path, headers=admin).status_code == 200, "the connection goes on, or a new one does"
+
+
 @pytest.mark.parametrize("size", [100, 70_000, 1_000_000])
 def test_large_bodies(client, replay, size):
     replay.raw.clear()

@@ -6,6 +6,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::{
     inputs::read_limited,
@@ -71,9 +72,30 @@ impl Dependencies {
     }
 }
 
+/// Those of several documents together. Where two have seen different things the first counts: the next look finds another then, and
+/// everything is loaded anew.
+pub(crate) fn merged(parts: &BTreeMap<PathBuf, Dependencies>) -> Dependencies {
+    let mut all = Dependencies::default();
+    for part in parts.values() {
+        first_counts(&mut all.files, &part.files);
+        first_counts(&mut all.presence, &part.presence);
+        first_counts(&mut all.secrets, &part.secrets);
+    }
+    all
+}
+
+fn first_counts<K: Ord + Clone, V: Copy>(all: &mut BTreeMap<K, V>, more: &BTreeMap<K, V>) {
+    for (key, value) in more {
+        if !all.contains_key(key) {
+            all.insert(key.clone(), *value);
+        }
+    }
+}
+
 fn content(path: &Path) -> Seen {
     match read_limited(path) {
-        Ok(bytes) => Sha256::digest(&bytes).into(),
+        // It may be a private key.
+        Ok(bytes) => Sha256::digest(Zeroizing::new(bytes).as_slice()).into(),
         Err(error) => Sha256::digest(error.to_string()).into(),
     }
 }

@@ -1,8 +1,13 @@
 //! Findings and their places: first as a [`Pointer`] into a document (the same for YAML and JSON), then as file:line:column.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
+
+use crate::yaml::Position;
 
 /// Characters of a key that a message shows.
 const SHOWN_KEY: usize = 128;
@@ -50,6 +55,12 @@ impl Pointer {
     /// The place that holds this one; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
+    }
+
+    /// This place as seen from the member `key` of the root; `None` if it is not in there.
+    pub fn inside(&self, key: &str) -> Option<Self> {
+        let rest = self.0.strip_prefix(Self::root().key(key).as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| Self(rest.to_owned()))
     }
 
     /// This place, the one that holds it, and so on up to the root.
@@ -144,6 +155,11 @@ impl Diagnostic {
     /// An error about a file as a whole.
     pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: 0, column: 0, severity: Severity::Error, message: message.into() }
+    }
+
+    /// A problem at its place in a file.
+    pub(crate) fn of_problem(file: &Path, Position { line, column }: Position, problem: &Problem) -> Self {
+        Self { file: file.to_owned(), line, column, severity: problem.severity, message: problem.to_string() }
     }
 }
 

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use crate::dependencies::Dependencies;
 
 /// A larger document is refused.
-const FILE_LIMIT: u64 = 1 << 20;
+pub(crate) const FILE_LIMIT: u64 = 1 << 20;
 /// More endpoint files are refused.
-const FILE_COUNT_LIMIT: usize = 10_000;
+pub(crate) const FILE_COUNT_LIMIT: usize = 10_000;
 
 pub(crate) const GATEWAY_FILE: &str = "weirgate.yaml";
 pub(crate) const CATALOG_FILE: &str = "catalog.yaml";
@@ -52,6 +52,11 @@ impl Inputs {
             }
         }
         Self { documents }
+    }
+
+    /// Documents that were kept elsewhere.
+    pub fn from_texts(texts: BTreeMap<PathBuf, String>) -> Self {
+        Self { documents: texts.into_iter().map(|(path, text)| (path, Ok(text))).collect() }
     }
 
     /// The documents that could be read.
@@ -108,8 +113,13 @@ fn endpoint_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
+/// Where the document of an endpoint may be.
+pub(crate) fn endpoint_paths(name: &str) -> [PathBuf; 2] {
+    ["yaml", "yml"].map(|ending| Path::new(ENDPOINTS_FOLDER).join(format!("{name}.{ending}")))
+}
+
 /// `None` when there is no such file.
-fn read_document(path: &Path) -> Option<Result<String, String>> {
+pub(crate) fn read_document(path: &Path) -> Option<Result<String, String>> {
     match read_limited(path) {
         Ok(bytes) => Some(String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => None,

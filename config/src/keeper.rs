@@ -3,17 +3,26 @@
 //! All changes of state go through one lock, so file edits and API writes come one after the other, each compiled, published and then
 //! told to the listeners in that order. Reading the present state takes no lock.
 
+mod change;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use self::change::Change;
 use crate::{
+    dependencies::{Dependencies, merged},
     diagnostic::{Diagnostics, Problem},
     document::EndpointSpec,
-    secret::SecretSource,
+    inputs::{Inputs, endpoint_paths, read_document},
+    load::{Outcome, load_inputs},
+    secret::{Resolver, SecretSource},
     snapshot::Snapshot,
+    write,
 };
 
 /// What a listener is told.
@@ -21,7 +30,8 @@ use crate::{
 pub enum News {
     /// This state is served from now on.
     Good(Arc<Snapshot>),
-    /// The files do not validate; the last good state goes on being served.
+    /// The files do not validate; the last good state goes on being served. Told once per distinct text; a `Good` that follows from an
+    /// API write does not end it, see [`Keeper::broken`].
     Broken(Arc<Diagnostics>),
 }
 
@@ -38,7 +48,10 @@ pub enum Edit {
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// The file on disk is not the one that is served: someone edits it.
-    #[error("{} was changed by hand since it was read; read the endpoint again and repeat the change", file.display())]
+    #[error(
+        "{} was changed by hand since it was read; read the endpoint again and repeat the change. If this stays, the files on disk do not validate: see /readyz",
+        file.display()
+    )]
     Stale {
         /// Relative to the config folder.
         file: PathBuf,
@@ -57,64 +70,215 @@ pub enum EditError {
 }
 
 /// Holder of the configuration.
-pub struct Keeper {}
+pub struct Keeper {
+    folder: PathBuf,
+    lock: PathBuf,
+    secrets: Arc<dyn SecretSource + Send + Sync>,
+    current: ArcSwap<Snapshot>,
+    broken: ArcSwapOption<Diagnostics>,
+    state: Mutex<State>,
+}
+
+/// What only the holder of the lock looks at.
+struct State {
+    /// What each document of the served state depends on.
+    parts: BTreeMap<PathBuf, Dependencies>,
+    /// What was looked at last, served or broken: seeing something else means that there is something to do.
+    seen: Seen,
+    listeners: Vec<Listener>,
+}
+
+type Listener = Box<dyn FnMut(&News) + Send>;
+
+struct Seen {
+    digest: [u8; 32],
+    dependencies: Dependencies,
+}
 
 impl Keeper {
     /// Loads the folder. `last_good` = documents to serve when the folder does not validate; `lock` = a file that two gateways
-    /// on the same folder lock while they write (made if absent).
+    /// on the same folder lock while they write (made if absent). The state that it opens with has generation 1.
     ///
     /// # Errors
     /// The folder does not validate and there is no valid `last_good`.
     pub fn open(
-        _folder: &Path,
-        _lock: &Path,
-        _secrets: Arc<dyn SecretSource + Send + Sync>,
-        _last_good: Option<BTreeMap<PathBuf, String>>,
+        folder: &Path,
+        lock: &Path,
+        secrets: Arc<dyn SecretSource + Send + Sync>,
+        last_good: Option<BTreeMap<PathBuf, String>>,
     ) -> Result<Self, Arc<Diagnostics>> {
-        unimplemented!("helper A")
+        let Outcome { result, parts, digest } = load_inputs(&Inputs::read(folder), folder, &*secrets);
+        let seen = Seen { digest, dependencies: merged(&parts) };
+        let (mut snapshot, parts, broken) = match result {
+            Ok(snapshot) => (snapshot, parts, None),
+            Err(diagnostics) => {
+                let broken = Arc::new(diagnostics);
+                let documents = last_good.ok_or_else(|| Arc::clone(&broken))?;
+                let outcome = load_inputs(&Inputs::from_texts(documents), folder, &*secrets);
+                let Ok(snapshot) = outcome.result else { return Err(broken) };
+                (snapshot, outcome.parts, Some(broken))
+            }
+        };
+        snapshot.generation = 1;
+        Ok(Self {
+            folder: folder.to_owned(),
+            lock: lock.to_owned(),
+            secrets,
+            current: ArcSwap::from_pointee(snapshot),
+            broken: ArcSwapOption::new(broken),
+            state: Mutex::new(State { parts, seen, listeners: Vec::new() }),
+        })
     }
 
     /// The config folder.
     pub fn folder(&self) -> &Path {
-        unimplemented!("helper A")
+        &self.folder
     }
 
     /// Where secrets are looked up.
     pub fn secrets(&self) -> &Arc<dyn SecretSource + Send + Sync> {
-        unimplemented!("helper A")
+        &self.secrets
     }
 
     /// What is served: the last good state.
     pub fn current(&self) -> Arc<Snapshot> {
-        unimplemented!("helper A")
+        self.current.load_full()
     }
 
     /// Why the files on disk are not served, if they are not.
     pub fn broken(&self) -> Option<Arc<Diagnostics>> {
-        unimplemented!("helper A")
+        self.broken.load_full()
     }
 
-    /// Calls `listener` for all later news, in order, under the keeper's lock: it must not call `edit` or `refresh`.
-    pub fn listen(&self, _listener: impl FnMut(&News) + Send + 'static) {
-        unimplemented!("helper A")
+    /// Calls `listener` for all later news, in order, under the keeper's lock: it must not call `edit`, `refresh` or `listen`.
+    pub fn listen(&self, listener: impl FnMut(&News) + Send + 'static) {
+        self.state().listeners.push(Box::new(listener));
     }
 
     /// Looks at disk and secrets now, and publishes what has changed. Blocks; not for an async thread.
     pub fn refresh(&self) {
-        unimplemented!("helper A")
+        self.look(&mut self.state(), |_| true);
+    }
+
+    /// As [`Self::refresh`]; a state that does not validate is told only if it has settled: its digest is the one of the last look.
+    /// Otherwise nothing is told and its digest returned, for a file that is being written looks broken too.
+    pub(crate) fn refresh_settled(&self, last: Option<[u8; 32]>) -> Option<[u8; 32]> {
+        self.look(&mut self.state(), |digest| last == Some(*digest))
     }
 
     /// One API write: `decide` gets the present state and says what becomes of the endpoint's file; the new state is compiled
     /// (last good + this change, so one broken file does not block the others), written (temporary file, fsync, rename, fsync of
     /// the folder), published and told. When this returns, new requests are served by it. Blocks; not for an async thread.
     ///
+    /// A document that says what is served already is not written and not published; neither is the removal of one that is not there.
+    ///
     /// # Errors
     /// What `decide` returns, or an [`EditError`].
     pub fn edit<E: From<EditError>>(
         &self,
-        _endpoint: &str,
-        _decide: impl FnOnce(&Snapshot) -> Result<Edit, E>,
+        endpoint: &str,
+        decide: impl FnOnce(&Snapshot) -> Result<Edit, E>,
     ) -> Result<Arc<Snapshot>, E> {
-        unimplemented!("helper A")
+        change::check_name(endpoint)?;
+        let mut state = self.state();
+        let _lock = write::lock(&self.lock).map_err(|source| EditError::Io { file: self.lock.clone(), source })?;
+        let current = self.current();
+        if let Some(file) = self.changed_by_hand(endpoint, &current) {
+            self.look(&mut state, |_| false);
+            return Err(EditError::Stale { file }.into());
+        }
+        let change = match decide(&current)? {
+            Edit::Put(spec) => Change::put(endpoint, *spec, &current, &self.resolver())?,
+            Edit::Delete => Change::delete(endpoint, &current),
+        };
+        let Some(change) = change else { return Ok(current) };
+        if let Err(error) = change.write(&self.folder, &current) {
+            if matches!(error, EditError::Stale { .. }) {
+                self.look(&mut state, |_| false);
+            }
+            return Err(error.into());
+        }
+        let (snapshot, parts) = change.apply(&current, &state.parts);
+        let dependencies = merged(&parts);
+        let digest = Inputs::from_texts(snapshot.documents.clone()).digest(&dependencies);
+        state.parts = parts;
+        // With a broken neighbour the disk holds another state than the served one, which is still to be looked at.
+        if self.broken.load().is_none() {
+            state.seen = Seen { digest, dependencies };
+        }
+        Ok(self.publish(&mut state, Snapshot { digest, ..snapshot }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a listener leaves a complete state behind.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resolver(&self) -> Resolver<'_> {
+        Resolver { folder: &self.folder, store: &*self.secrets }
+    }
+
+    /// The endpoint's file if it is not the one that is served.
+    fn changed_by_hand(&self, endpoint: &str, current: &Snapshot) -> Option<PathBuf> {
+        let is_served = |file: &PathBuf| match read_document(&self.folder.join(file)) {
+            Some(Ok(text)) => current.documents.get(file) == Some(&text),
+            Some(Err(_)) => false,
+            None => !current.documents.contains_key(file),
+        };
+        endpoint_paths(endpoint).into_iter().find(|file| !is_served(file))
+    }
+
+    /// Publishes what is on disk if it is new; `tell` decides for a broken state. Returns the digest of a broken state that was not told.
+    fn look(&self, state: &mut State, tell: impl FnOnce(&[u8; 32]) -> bool) -> Option<[u8; 32]> {
+        let inputs = Inputs::read(&self.folder);
+        if inputs.digest(&state.seen.dependencies.now(&self.resolver())) == state.seen.digest {
+            return None;
+        }
+        let Outcome { result, parts, digest } = load_inputs(&inputs, &self.folder, &*self.secrets);
+        if result.is_err() && !tell(&digest) {
+            return Some(digest);
+        }
+        state.seen = Seen { digest, dependencies: merged(&parts) };
+        match result {
+            Ok(snapshot) => {
+                state.parts = parts;
+                let was_broken = self.broken.swap(None).is_some();
+                let current = self.current();
+                if current.digest != digest {
+                    self.publish(state, snapshot);
+                } else if was_broken {
+                    state.tell(&News::Good(current));
+                }
+            }
+            Err(diagnostics) => {
+                let diagnostics = Arc::new(diagnostics);
+                let before = self.broken.swap(Some(Arc::clone(&diagnostics)));
+                if before.is_none_or(|before| *before != *diagnostics) {
+                    state.tell(&News::Broken(diagnostics));
+                }
+            }
+        }
+        None
+    }
+
+    /// Serves a state from now on, under the next number.
+    fn publish(&self, state: &mut State, mut snapshot: Snapshot) -> Arc<Snapshot> {
+        snapshot.generation = self.current.load().generation + 1;
+        let snapshot = Arc::new(snapshot);
+        self.current.store(Arc::clone(&snapshot));
+        state.tell(&News::Good(Arc::clone(&snapshot)));
+        snapshot
     }
 }
+
+impl State {
+    fn tell(&mut self, news: &News) {
+        for listener in &mut self.listeners {
+            listener(news);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

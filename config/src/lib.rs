@@ -1,5 +1,5 @@
 //! The gateway's configuration: documents as they are written ([`document`]), checked ([`structure`], validation), compiled into one
-//! immutable [`Snapshot`] ([`load()`]) and watched for changes ([`Watcher`]).
+//! immutable [`Snapshot`] ([`load()`]), held and changed by one [`Keeper`] and watched for hand edits ([`Watcher`]).
 //!
 //! Every finding names file, line and column, and all findings are reported at once; see `docs/decisions/0003-config-errors.md`.
 
@@ -19,6 +19,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod structure;
 mod watch;
+mod write;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity};

@@ -1,7 +1,7 @@
 //! A config folder → a [`Snapshot`], or everything that is wrong with it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,14 +10,14 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     compile::{self, Context, Door, Findings, Gateway},
-    dependencies::Dependencies,
+    dependencies::{Dependencies, merged},
     diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
     document::{CatalogSpec, EndpointSpec, GatewaySpec},
     inputs::{CATALOG_FILE, ENDPOINTS_FOLDER, GATEWAY_FILE, Inputs},
     schema,
     secret::{Resolver, SecretSource},
     snapshot::{Endpoint, Snapshot},
-    structure::{Shape, UnknownKeys, salvage},
+    structure::{LeftOut, Shape, UnknownKeys, salvage},
     yaml::{self, Position},
 };
 
@@ -39,14 +39,13 @@ pub fn load_documents(
     folder: &Path,
     secrets: &dyn SecretSource,
 ) -> Result<Snapshot, Diagnostics> {
-    let documents = documents.into_iter().map(|(path, text)| (path, Ok(text))).collect();
-    load_inputs(&Inputs { documents }, folder, secrets).result
+    load_inputs(&Inputs::from_texts(documents), folder, secrets).result
 }
 
-/// A load with what it depended on, failed or not, for the watcher.
+/// A load with what each document depended on, failed or not, for the keeper.
 pub(crate) struct Outcome {
     pub result: Result<Snapshot, Diagnostics>,
-    pub dependencies: Dependencies,
+    pub parts: BTreeMap<PathBuf, Dependencies>,
     pub digest: [u8; 32],
 }
 
@@ -63,7 +62,8 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
     let compiled = gateway.as_ref().map(|(spec, place)| report.part(place, |out| compile::gateway(spec, folder, out)));
     // Without knowing the setting, refusing private addresses would only hide the real error in a crowd.
     let setting = Pointer::root().key("upstreams").key("allow_private");
-    let allow_private = gateway.is_none_or(|(spec, place)| spec.upstreams.allow_private || place.lacks(&setting));
+    let allow_private =
+        gateway.is_none_or(|(spec, place)| spec.upstreams.allow_private || place.left_out.lacks(&setting));
 
     let catalog = report.document::<CatalogSpec>(inputs, Path::new(CATALOG_FILE), &schema::CATALOG);
     let errors_before = report.errors();
@@ -88,9 +88,9 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
     }
 
-    let digest = inputs.digest(&report.dependencies);
+    let digest = inputs.digest(&merged(&report.parts));
     let result = match (report.errors(), compiled, models) {
-        (0, Some(Gateway { settings, tokens }), Some(models)) => {
+        (0, Some(Gateway { settings, tokens, principals, issuers }), Some(models)) => {
             let warnings = Diagnostics::new(report.diagnostics).into_vec();
             Ok(Snapshot {
                 generation: 0,
@@ -98,8 +98,8 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
                 endpoints,
                 models,
                 tokens,
-                principals: Vec::new(),
-                issuers: Vec::new(),
+                principals,
+                issuers,
                 warnings,
                 digest,
                 documents: inputs.texts(),
@@ -107,7 +107,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
         _ => Err(Diagnostics::new(report.diagnostics)),
     };
-    Outcome { result, dependencies: report.dependencies, digest }
+    Outcome { result, parts: report.parts, digest }
 }
 
 /// A file is called like its endpoint, and no endpoint has two files.
@@ -130,35 +130,13 @@ struct Place<'i> {
     file: &'i Path,
     document: yaml::Document,
     /// What is written and was not read: unknown keys, and what the type refuses.
-    left_out: HashSet<Pointer>,
-    /// The mappings and lists that held it.
-    torn: HashSet<Pointer>,
-}
-
-impl Place<'_> {
-    fn leave_out(&mut self, places: impl IntoIterator<Item = Pointer>) {
-        for at in places {
-            self.torn.extend(at.parent());
-            self.left_out.insert(at);
-        }
-    }
-
-    fn lacks(&self, at: &Pointer) -> bool {
-        at.holders().any(|at| self.left_out.contains(&at))
-    }
-
-    /// Whether a finding may only follow from what was left out: it is about that, or about the very mapping or list that held it.
-    fn doubts(&self, at: &Pointer) -> bool {
-        let written = |at: &Pointer| self.document.value.pointer(at.as_str()).is_some_and(|value| !value.is_null());
-        let nearest = at.holders().find(written).unwrap_or_default();
-        self.lacks(at) || self.torn.contains(&nearest)
-    }
+    left_out: LeftOut,
 }
 
 #[derive(Default)]
 struct Report {
     diagnostics: Vec<Diagnostic>,
-    dependencies: Dependencies,
+    parts: BTreeMap<PathBuf, Dependencies>,
 }
 
 impl Report {
@@ -197,18 +175,18 @@ impl Report {
                 return None;
             }
         };
-        let mut place = Place { file, document, left_out: HashSet::new(), torn: HashSet::new() };
+        let mut place = Place { file, document, left_out: LeftOut::default() };
         for (position, problem) in place.document.duplicates.clone() {
             self.add_at(place.file, position, problem);
         }
         let (typed, problems) = shape.read(place.document.value.clone(), UnknownKeys::Refuse);
-        place.leave_out(problems.iter().filter(|problem| problem.on_key).map(|problem| problem.at.clone()));
+        place.left_out.add(problems.iter().filter(|problem| problem.on_key).map(|problem| problem.at.clone()));
         self.add(&place, problems);
         let typed = match typed {
             Some(typed) => typed,
             None => {
                 let (typed, left_out) = salvage(place.document.value.clone())?;
-                place.leave_out(left_out);
+                place.left_out.add(left_out);
                 typed
             }
         };
@@ -217,10 +195,10 @@ impl Report {
 
     /// Runs a part of the compilation and places its findings.
     fn part<R>(&mut self, place: &Place<'_>, run: impl FnOnce(&mut Findings) -> R) -> R {
-        let mut findings = Findings { dependencies: std::mem::take(&mut self.dependencies), ..Findings::default() };
+        let mut findings = Findings::default();
         let result = run(&mut findings);
-        self.dependencies = findings.dependencies;
-        findings.problems.retain(|problem| !place.doubts(&problem.at));
+        self.parts.insert(place.file.to_owned(), findings.dependencies);
+        findings.problems.retain(|problem| !place.left_out.doubts(&place.document.value, &problem.at));
         self.add(place, findings.problems);
         result
     }
@@ -231,8 +209,7 @@ impl Report {
         }
     }
 
-    fn add_at(&mut self, file: &Path, Position { line, column }: Position, problem: Problem) {
-        let (severity, message) = (problem.severity, problem.to_string());
-        self.diagnostics.push(Diagnostic { file: file.to_owned(), line, column, severity, message });
+    fn add_at(&mut self, file: &Path, position: Position, problem: Problem) {
+        self.diagnostics.push(Diagnostic::of_problem(file, position, &problem));
     }
 }

@@ -1,5 +1,7 @@
 //! Bodies of the REST API: strict JSON, judged by the same schemas as the files, with unknown keys ignored (contract §1).
 
+mod flaws;
+
 use std::fmt;
 
 use serde::{
@@ -12,6 +14,8 @@ use crate::{
     diagnostic::{Pointer, Problem, Severity},
     structure::{Shape, UnknownKeys},
 };
+
+pub use self::flaws::{Flaws, read_flawed};
 
 /// Nesting of one body; the documents themselves need ten levels.
 const MAX_DEPTH: usize = 64;
@@ -155,7 +159,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(key) = entries.next_key::<String>()? {
             let at = Path::Key(self.at, &key);
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key `{}` is there twice; keep one", at.pointer().dotted())));
+                return Err(A::Error::custom(format!("the key `{}` is there twice", at.pointer().dotted())));
             }
             let value = entries.next_value_seed(Strict { at: &at, depth })?;
             map.insert(key, value);

@@ -86,6 +86,39 @@ fn numbers_are_whole_numbers() {
 }
 
 #[test]
+fn every_width_of_number_has_its_bounds() {
+    #[derive(Debug, Default, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(default)]
+    struct Numbers {
+        small: u8,
+        port: u16,
+        count: u32,
+        signed: i32,
+        time: i64,
+        big: u64,
+    }
+    let shape = Shape::new(schema::of::<Numbers>());
+    let read = |key: &str, number: &str| read::<Numbers>(format!("{{\"{key}\": {number}}}").as_bytes(), &shape);
+    for (key, good, bad) in [
+        ("small", ["0", "255"], ["-1", "256"]),
+        ("port", ["0", "65535"], ["-1", "65536"]),
+        ("count", ["0", "4294967295"], ["-1", "4294967296"]),
+        ("signed", ["-2147483648", "2147483647"], ["-2147483649", "2147483648"]),
+        ("time", ["-9223372036854775808", "9223372036854775807"], ["9223372036854775808", "18446744073709551615"]),
+        ("big", ["0", "18446744073709551615"], ["-1", "18446744073709551616"]),
+    ] {
+        for number in good {
+            assert!(read(key, number).is_ok(), "{key}: {number}");
+        }
+        for number in bad {
+            let Err(BodyError::Invalid(problems)) = read(key, number) else { panic!("{key}: {number} is accepted") };
+            let text = sentence(&problems);
+            assert!(text.starts_with(key) && (text.contains("out of range") || text.contains("too large")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn no_text_quotes_a_value() {
     for body in [
         r#"{"name": sk-secret}"#,

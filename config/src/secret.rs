@@ -2,16 +2,18 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
+use zeroize::Zeroizing;
+
 use crate::inputs::read_limited;
 
-/// The text of a secret. `Debug` shows `<redacted>`; there is no `Display`.
+/// The text of a secret, overwritten in memory when its last owner drops it. `Debug` shows `<redacted>`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(Arc<str>);
+pub struct SecretText(Arc<Zeroizing<String>>);
 
 impl SecretText {
-    /// Wraps a value.
-    pub fn new(value: impl Into<Arc<str>>) -> Self {
-        Self(value.into())
+    /// Wraps a value; given a `String`, no copy of it is made.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(value.into())))
     }
 
     /// The value itself, for the one place that sends it.
@@ -136,7 +138,11 @@ impl Resolver<'_> {
             None => Err("it is not a secret reference".to_owned()),
         };
         // Editors and `kubectl create secret` leave a last line break that is no part of the key.
-        match found.map(|value| value.trim_end_matches(['\r', '\n']).to_owned()) {
+        let trimmed = found.map(|mut value| {
+            value.truncate(value.trim_end_matches(['\r', '\n']).len());
+            value
+        });
+        match trimmed {
             Ok(value) if value.is_empty() => {
                 Secret::Missing { reference: reference.to_owned(), why: "its value is empty".to_owned() }
             }
@@ -147,7 +153,10 @@ impl Resolver<'_> {
 }
 
 fn read_secret_file(path: &Path) -> std::io::Result<String> {
-    String::from_utf8(read_limited(path)?).map_err(|_| std::io::Error::other("it is not UTF-8 text"))
+    String::from_utf8(read_limited(path)?).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        std::io::Error::other("it is not UTF-8 text")
+    })
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ pub use crate::document::{BedrockProvider, PermissionLevel, Task};
 use crate::{diagnostic::Diagnostic, document::EndpointSpec, secret::Secret};
 
 /// One complete, valid state of the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Snapshot {
-    /// Number of this state: 1 for the first that a `Watcher` accepted, one more for each later one. 0 from a bare `load`.
+    /// Number of this state: 1 for the one that a [`Keeper`](crate::Keeper) opened with, one more for each later one. 0 from a bare `load`.
     pub generation: u64,
     /// What `weirgate.yaml` says, defaults filled in.
     pub settings: Settings,
@@ -34,6 +34,19 @@ pub struct Snapshot {
     pub documents: BTreeMap<PathBuf, String>,
 }
 
+/// Without the documents' texts, which may hold secrets in the clear.
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("generation", &self.generation)
+            .field("settings", &self.settings)
+            .field("endpoints", &self.endpoints)
+            .field("models", &self.models)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Gateway-wide settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -53,6 +66,8 @@ pub struct Settings {
     pub grace: Duration,
     /// The local inference engine's process.
     pub engine: EngineSettings,
+    /// Whether the REST API shows the values of secrets to principals with READ on the scope.
+    pub readable_secrets: bool,
 }
 
 /// The private listener.

@@ -3,6 +3,7 @@
 //! serde's derive stops at the first error and knows no places; this walk replaces it as the judge of shape, for YAML files and for REST
 //! bodies alike. It knows the keywords that our own types produce, not all of JSON Schema. `null` counts as absent (contract §1).
 
+mod left_out;
 mod salvage;
 mod words;
 
@@ -10,8 +11,9 @@ use std::collections::HashMap;
 
 use regex::Regex;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
+pub(crate) use self::left_out::LeftOut;
 pub(crate) use self::salvage::salvage;
 pub(crate) use self::words::closest;
 use self::words::{expected, has_type, kind_of, list, quote_hint, span, type_names, unknown_key};
@@ -144,7 +146,7 @@ impl<'s> Walk<'s> {
             Value::Object(map) => self.object(schema, map, at),
             Value::Array(items) => self.array(schema, items, at),
             Value::String(text) => self.text(schema, text, at),
-            Value::Number(number) => self.number(schema, number.as_f64().unwrap_or(f64::NAN), at),
+            Value::Number(number) => self.number(schema, number, at),
             Value::Null | Value::Bool(_) => {}
         }
     }
@@ -199,12 +201,18 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn number(&mut self, schema: &'s Value, number: f64, at: &Pointer) {
+    fn number(&mut self, schema: &'s Value, number: &Number, at: &Pointer) {
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-        // schemars gives Rust's width as a format and no maximum.
-        let width = (schema.get("format").and_then(Value::as_str) == Some("uint32")).then_some(f64::from(u32::MAX));
-        let (low, high) = (bound("minimum"), bound("maximum").or(width));
-        if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
+        // schemars gives Rust's width as a format, and bounds for small types only.
+        let (width, fits) = match schema.get("format").and_then(Value::as_str) {
+            Some("uint32") => ((Some(0.0), Some(f64::from(u32::MAX))), true),
+            Some("int32") => ((Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX))), true),
+            Some("int64") => ((Some(i64::MIN as f64), Some(i64::MAX as f64)), number.is_i64()),
+            _ => ((None, None), true),
+        };
+        let (low, high) = (bound("minimum").or(width.0), bound("maximum").or(width.1));
+        let value = number.as_f64().unwrap_or(f64::NAN);
+        if !fits || low.is_some_and(|low| value < low) || high.is_some_and(|high| value > high) {
             self.error(at, format!("out of range; allowed is {}", span(low, high, "")));
         }
     }

@@ -1,4 +1,4 @@
-//! Watches a config folder from a thread of its own: a change → load → the callback.
+//! Watches a config folder from a thread of its own and tells the keeper when to look.
 //!
 //! Events only say *when* to look; *whether* something changed is decided by a digest over everything that the state depends on. So editors
 //! that replace files, Kubernetes' `..data` swaps, bursts, lost events and unrelated files need no code of their own.
@@ -17,14 +17,7 @@ use std::{
 };
 
 use self::folders::Folders;
-use crate::{
-    dependencies::Dependencies,
-    diagnostic::Diagnostics,
-    inputs::Inputs,
-    load::{Outcome, load_inputs},
-    secret::{Resolver, SecretSource},
-    snapshot::Snapshot,
-};
+use crate::keeper::Keeper;
 
 /// Looks without an event: secrets and certificates outside the folder, lost events.
 const POLL: Duration = Duration::from_secs(2);
@@ -51,29 +44,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Loads the folder and calls `on_change` once before this returns; afterwards, from the watcher's thread, once per change.
-    ///
-    /// A valid state comes with the next generation number, starting at 1. A broken one comes once per distinct content; when what follows
-    /// it is the last good state again, that same snapshot comes again. `debounce` (about 40 ms) is the quiet time waited for after an event.
+    /// Refreshes the keeper from a thread of its own whenever the folder may have changed. `debounce` (about 40 ms) is the quiet time
+    /// waited for after an event.
     ///
     /// # Errors
     /// [`ConfigError::Thread`]. A folder that cannot be watched by events is polled instead.
-    pub fn start(
-        folder: impl Into<PathBuf>,
-        secrets: Arc<dyn SecretSource + Send + Sync>,
-        debounce: Duration,
-        on_change: impl FnMut(Result<Arc<Snapshot>, Arc<Diagnostics>>) + Send + 'static,
-    ) -> Result<Self, ConfigError> {
-        let folder = folder.into();
+    pub fn start(keeper: Arc<Keeper>, debounce: Duration) -> Result<Self, ConfigError> {
         let stop = Arc::new(AtomicBool::new(false));
         let (wake, mailbox) = sync_channel(1);
-        let folders = Folders::new(&folder, wake.clone());
-        let mut state =
-            State { folder, secrets, on_change, good: None, seen: None, dependencies: Dependencies::default() };
-        let inputs = Inputs::read(&state.folder);
-        let first = state.load(&inputs);
-        state.publish(first);
-        let mut watch = Loop { state, folders, mailbox, stop: Arc::clone(&stop), debounce };
+        let folders = Folders::new(keeper.folder(), wake.clone());
+        let mut watch = Loop { keeper, folders, mailbox, stop: Arc::clone(&stop), debounce };
         let thread =
             thread::Builder::new().name("config".to_owned()).spawn(move || watch.run()).map_err(ConfigError::Thread)?;
         Ok(Self { stop, wake, thread: Some(thread) })
@@ -97,54 +77,17 @@ impl Drop for Watcher {
     }
 }
 
-struct State<F> {
-    folder: PathBuf,
-    secrets: Arc<dyn SecretSource + Send + Sync>,
-    on_change: F,
-    good: Option<Arc<Snapshot>>,
-    /// Digest of what was published last, good or broken.
-    seen: Option<[u8; 32]>,
-    dependencies: Dependencies,
-}
-
-impl<F: FnMut(Result<Arc<Snapshot>, Arc<Diagnostics>>)> State<F> {
-    fn load(&self, inputs: &Inputs) -> Outcome {
-        load_inputs(inputs, &self.folder, &*self.secrets)
-    }
-
-    fn changed(&self, inputs: &Inputs) -> bool {
-        let resolver = Resolver { folder: &self.folder, store: &*self.secrets };
-        self.seen != Some(inputs.digest(&self.dependencies.now(&resolver)))
-    }
-
-    fn publish(&mut self, outcome: Outcome) {
-        self.seen = Some(outcome.digest);
-        self.dependencies = outcome.dependencies;
-        let result = match (outcome.result, &self.good) {
-            (Ok(_), Some(good)) if good.digest == outcome.digest => Ok(Arc::clone(good)),
-            (Ok(mut snapshot), good) => {
-                snapshot.generation = good.as_ref().map_or(0, |good| good.generation) + 1;
-                let snapshot = Arc::new(snapshot);
-                self.good = Some(Arc::clone(&snapshot));
-                Ok(snapshot)
-            }
-            (Err(diagnostics), _) => Err(Arc::new(diagnostics)),
-        };
-        (self.on_change)(result);
-    }
-}
-
-struct Loop<F> {
-    state: State<F>,
+struct Loop {
+    keeper: Arc<Keeper>,
     folders: Folders,
     mailbox: Receiver<()>,
     stop: Arc<AtomicBool>,
     debounce: Duration,
 }
 
-impl<F: FnMut(Result<Arc<Snapshot>, Arc<Diagnostics>>)> Loop<F> {
+impl Loop {
     fn run(&mut self) {
-        // The state may have changed between the first load and the first watch.
+        // The state may have changed between the keeper's look and the first watch.
         self.folders.renew();
         while !self.stopped() {
             self.refresh();
@@ -169,21 +112,16 @@ impl<F: FnMut(Result<Arc<Snapshot>, Arc<Diagnostics>>)> Loop<F> {
         }
     }
 
-    fn refresh(&mut self) {
+    fn refresh(&self) {
         let mut unsettled = None;
-        for round in 1..=SETTLE_ROUNDS {
-            let inputs = Inputs::read(&self.state.folder);
-            if self.stopped() || !self.state.changed(&inputs) {
+        for _ in 1..SETTLE_ROUNDS {
+            unsettled = self.keeper.refresh_settled(unsettled);
+            if unsettled.is_none() || self.stopped() {
                 return;
             }
-            let outcome = self.state.load(&inputs);
-            let settled = outcome.result.is_ok() || unsettled == Some(outcome.digest) || round == SETTLE_ROUNDS;
-            if settled {
-                return self.state.publish(outcome);
-            }
-            unsettled = Some(outcome.digest);
             let _ = self.mailbox.recv_timeout(self.debounce);
         }
+        self.keeper.refresh();
     }
 }
 

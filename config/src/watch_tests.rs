@@ -5,7 +5,12 @@ use std::{
 };
 
 use super::*;
-use crate::secret::NoSecrets;
+use crate::{
+    diagnostic::Diagnostics,
+    keeper::News,
+    secret::{NoSecrets, SecretSource},
+    snapshot::Snapshot,
+};
 
 const DEBOUNCE: Duration = Duration::from_millis(40);
 /// Longer than two slow polls, so that silence also holds for them.
@@ -21,7 +26,17 @@ struct Watched {
 
 fn watch(folder: &Path, secrets: Arc<dyn SecretSource + Send + Sync>) -> Watched {
     let (sender, changes) = mpsc::channel();
-    let watcher = Watcher::start(folder, secrets, DEBOUNCE, move |change| sender.send(change).unwrap()).unwrap();
+    let lock = folder.with_extension("lock");
+    let keeper = Keeper::open(folder, &lock, secrets, None).unwrap();
+    sender.send(Ok(keeper.current())).unwrap();
+    keeper.listen(move |news| {
+        let change = match news {
+            News::Good(snapshot) => Ok(Arc::clone(snapshot)),
+            News::Broken(diagnostics) => Err(Arc::clone(diagnostics)),
+        };
+        sender.send(change).unwrap();
+    });
+    let watcher = Watcher::start(Arc::new(keeper), DEBOUNCE).unwrap();
     Watched { changes, watcher }
 }
 

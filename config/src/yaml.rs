@@ -1,20 +1,21 @@
-//! YAML text → a JSON value with the position of every key and value, bounded against bombs.
+//! YAML text → a JSON value with the position of every key and value, bounded against bombs; and back.
+
+mod node;
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    sync::OnceLock,
 };
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Map, Number, Value};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use serde_saphyr::{
-    Location, Options, Spanned,
+    Location, Options,
     options::{DuplicateKeyPolicy, MergeKeyPolicy},
 };
 
+use self::node::{Kind, Node, Plain};
 use crate::diagnostic::{Pointer, Problem};
 
 /// Nodes in one document, aliases expanded.
@@ -44,13 +45,14 @@ struct Places {
 }
 
 /// A parsed document.
-#[derive(Debug)]
 pub struct Document {
     /// The content.
     pub value: Value,
     /// Keys that are there twice, each with its place; the first of them counts.
     pub duplicates: Vec<(Position, Problem)>,
-    places: HashMap<Pointer, Places>,
+    text: String,
+    /// Found when first asked for: most documents have nothing to be said about, and finding places takes half of the time.
+    places: OnceLock<HashMap<Pointer, Places>>,
 }
 
 /// Why a text is not YAML at all.
@@ -62,26 +64,36 @@ pub struct SyntaxError {
     pub message: String,
 }
 
+/// Without its content, which may hold secrets in the clear.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("duplicates", &self.duplicates).finish_non_exhaustive()
+    }
+}
+
 impl Document {
     /// Parses one document. A text without content is an empty mapping.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
-        let mut document = Self { value: Value::Null, duplicates: Vec::new(), places: HashMap::new() };
-        document.value = match root {
-            Some(node) => document.take(node, Pointer::root(), None),
-            None => Value::Null,
-        };
-        if document.value.is_null() {
-            document.value = Value::Object(Map::new());
+        match serde_saphyr::from_str_with_options::<Option<Plain>>(text, options()) {
+            Ok(root) => {
+                let value = or_empty_mapping(root.map(|root| root.0));
+                Ok(Self { value, duplicates: Vec::new(), text: text.to_owned(), places: OnceLock::new() })
+            }
+            // Whatever is wrong is told with its place.
+            Err(_) => {
+                let Placed { value, duplicates, places } = Placed::parse(text)?;
+                Ok(Self { value, duplicates, text: text.to_owned(), places: places.into() })
+            }
         }
-        Ok(document)
     }
 
     /// Where a problem is; a place that is not in the text (a missing key) counts as its nearest holder.
     pub fn position(&self, problem: &Problem) -> Position {
+        let places = || Placed::parse(&self.text).map_or_else(|_| HashMap::new(), |placed| placed.places);
+        let places = self.places.get_or_init(places);
         let mut at = Some(problem.at.clone());
         while let Some(pointer) = at {
-            if let Some(places) = self.places.get(&pointer) {
+            if let Some(places) = places.get(&pointer) {
                 // The key of a block is easier to find than the first key inside it.
                 let inside = pointer != problem.at;
                 let use_key =
@@ -91,6 +103,28 @@ impl Document {
             at = pointer.parent();
         }
         Position { line: 1, column: 1 }
+    }
+}
+
+fn or_empty_mapping(root: Option<Value>) -> Value {
+    root.filter(|value| !value.is_null()).unwrap_or_else(|| Value::Object(Map::new()))
+}
+
+/// A document with the place of every key and value.
+#[derive(Default)]
+struct Placed {
+    value: Value,
+    duplicates: Vec<(Position, Problem)>,
+    places: HashMap<Pointer, Places>,
+}
+
+impl Placed {
+    fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let root: Option<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(syntax_error)?;
+        let mut document = Self::default();
+        let value = root.map(|node| document.take(node, Pointer::root(), None));
+        document.value = or_empty_mapping(value);
+        Ok(document)
     }
 
     fn take(&mut self, node: Node, at: Pointer, key: Option<Position>) -> Value {
@@ -159,79 +193,20 @@ fn syntax_error(error: serde_saphyr::Error) -> SyntaxError {
     SyntaxError { at, message: format!("not valid YAML: {message}") }
 }
 
-/// A node with its place; the content is gathered untyped.
-#[derive(Deserialize)]
-struct Node(Spanned<Kind>);
-
-enum Kind {
-    Scalar(Value),
-    Sequence(Vec<Node>),
-    Mapping(Vec<(Spanned<String>, Node)>),
+/// Writes a value as block YAML that [`Document::parse`] reads back as the same value. References and strings that look like something
+/// else are quoted; comments of a file that is replaced by it are lost.
+///
+/// # Errors
+/// The value has something that YAML has not, such as bytes; no document of ours does.
+pub fn to_text<T: Serialize>(value: &T) -> Result<String, WriteError> {
+    let options = serde_saphyr::ser_options! { compact_list_indent: false };
+    serde_saphyr::to_string_with_options(value, options).map_err(WriteError)
 }
 
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(KindVisitor)
-    }
-}
-
-struct KindVisitor;
-
-impl<'de> Visitor<'de> for KindVisitor {
-    type Value = Kind;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::Null))
-    }
-
-    fn visit_none<E>(self) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::Null))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::Bool(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Number::from_f64(value).map_or(Value::Null, Value::Number)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::String(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Kind, E> {
-        Ok(Kind::Scalar(Value::String(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(node) = items.next_element()? {
-            nodes.push(node);
-        }
-        Ok(Kind::Sequence(nodes))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            nodes.push(entry);
-        }
-        Ok(Kind::Mapping(nodes))
-    }
-}
+/// Why a value cannot be written as YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("this cannot be written as YAML: {0}")]
+pub struct WriteError(#[source] serde_saphyr::ser::Error);
 
 #[cfg(test)]
 #[path = "yaml_tests.rs"]

@@ -107,6 +107,135 @@ fn no_error_quotes_a_value() {
     }
 }
 
+/// Strings that YAML could take for something else.
+pub(crate) fn awkward_text() -> impl Strategy<Value = String> {
+    let words = [
+        "",
+        " ",
+        "  leading",
+        "trailing ",
+        "yes",
+        "No",
+        "on",
+        "y",
+        "true",
+        "null",
+        "~",
+        "1",
+        "1e3",
+        "0x10",
+        "0o7",
+        "1_000",
+        ".5",
+        "-1",
+        ".nan",
+        "2023-05-15",
+        "12:30:45",
+        "a: b",
+        "a:",
+        ": a",
+        "a #b",
+        "# a",
+        "- a",
+        "-",
+        "---",
+        "...",
+        "? a",
+        "[a]",
+        "{{secrets/a/b}}",
+        "{a}",
+        "*a",
+        "&a",
+        "!a",
+        "!!int 5",
+        "|",
+        ">",
+        "%YAML",
+        "@a",
+        "`a",
+        "a\nb",
+        "a\n",
+        "\na",
+        "a\n\nb\n\n",
+        "a\tb",
+        "\ta",
+        "a\rb",
+        "a\r\nb",
+        "'",
+        "\"",
+        "it's \"x\"",
+        "\\",
+        "\\n",
+        "\u{0}",
+        "\u{7f}",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "\u{fffe}",
+        "\u{10ffff}",
+        "<<",
+        "=",
+        "ü",
+        "日本語",
+        "a,b",
+        "a, b",
+        "\u{a0}x",
+        "line\n  indented\nx",
+        " \n ",
+        "\u{1b}[0m",
+    ];
+    let long = (1usize..4000).prop_map(|length| "word ".repeat(length / 5) + &"x".repeat(length));
+    prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 4 => any::<String>(), 2 => "[ -~\n\t]{0,40}", 1 => long]
+}
+
+#[test]
+fn a_document_is_written_for_people() {
+    let spec: crate::document::EndpointSpec = serde_json::from_value(json!({
+        "name": "chat",
+        "config": {
+            "served_entities": [{
+                "name": "a",
+                "external_model": { "name": "gpt-4o", "provider": "openai", "task": "llm/v1/chat",
+                    "openai_config": { "openai_api_key": "{{secrets/prod/openai}}" } },
+            }],
+            "traffic_config": { "routes": [{ "served_model_name": "a", "traffic_percentage": "100" }] },
+        },
+        "tags": [{ "key": "yes", "value": "1" }],
+    }))
+    .unwrap();
+    let expected = "\
+name: chat
+config:
+  served_entities:
+    - name: a
+      external_model:
+        name: gpt-4o
+        provider: openai
+        task: llm/v1/chat
+        openai_config:
+          openai_api_key: \"{{secrets/prod/openai}}\"
+  traffic_config:
+    routes:
+      - served_model_name: a
+        traffic_percentage: 100
+tags:
+  - key: \"yes\"
+    value: \"1\"
+";
+    assert_eq!(to_text(&spec).unwrap(), expected);
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(value in crate::structure::tests::any_json(), text in awkward_text(), key in awkward_text(),
+        fraction in -1e300f64..1e300, count in any::<u64>()) {
+        let value = json!({ "value": value, "fraction": fraction, "count": count, "text": text, "list": [text, [text], {"k": text}, [], {}], "map": { key: text } });
+        let written = to_text(&value).unwrap();
+        let read = Document::parse(&written).map_err(|e| TestCaseError::fail(format!("{}\n{written}", e.message)))?;
+        prop_assert_eq!(read.value, value, "{}", written);
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
@@ -114,8 +243,14 @@ proptest! {
     }
 
     #[test]
-    fn no_yaml_like_text_panics(text in "[-a:{}\\[\\]&*!|>'\"#%@ \n\t0-9<?,.~]{0,80}") {
-        let _ = Document::parse(&text);
+    fn both_ways_of_parsing_agree(text in "[-ab:{}\\[\\]&*!|>'\"#%@ \n\t0-9<?,.~]{0,80}|([ab]: ([*&]x |!!?[a-z]{0,4} )?[-1a~.'\"{}]{0,3}(\n|\n  |, )){0,8}") {
+        let plain = serde_saphyr::from_str_with_options::<Option<Plain>>(&text, options());
+        match (plain, Placed::parse(&text)) {
+            (Ok(plain), Ok(placed)) => prop_assert_eq!(or_empty_mapping(plain.map(|plain| plain.0)), placed.value),
+            (Err(_), Ok(placed)) => prop_assert!(!placed.duplicates.is_empty()),
+            (Err(_), Err(_)) => {}
+            (Ok(plain), Err(error)) => prop_assert!(false, "{:?} but {}", plain.map(|plain| plain.0), error.message),
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::{fs, path::Path, sync::Arc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weirgate_config::{
-    AwsCredential, CustomAuth, EndpointKind, NoSecrets, PermissionLevel, PermissionPrincipal, ProviderConfig, Secret,
-    SecretSource, Serving, Severity, Snapshot, Target, Task, Throughput,
+    AwsCredential, CustomAuth, EndpointKind, JwtAlgorithm, NoSecrets, PermissionLevel, PermissionPrincipal,
+    PrincipalKind, ProviderConfig, Secret, SecretSource, Serving, Severity, Snapshot, Target, Task, Throughput,
     compile::{self, Context, Door},
     document::{CatalogSpec, EndpointSpec, GatewaySpec},
     load, schema,
@@ -86,6 +86,21 @@ fn every_provider_compiles_to_its_form() {
 }
 
 #[test]
+fn principals_and_issuers_have_their_defaults() {
+    let snapshot = example("everything");
+    let [ann, nightly] = &snapshot.principals[..] else { panic!("{:?}", snapshot.principals) };
+    assert_eq!((ann.kind, &*ann.name, ann.admin), (PrincipalKind::User, "ann@example.com", false));
+    assert_eq!(ann.groups, ["research".into(), "reviewers".into()]);
+    assert_eq!((nightly.kind, nightly.admin), (PrincipalKind::ServicePrincipal, true));
+    let [full, short] = &snapshot.issuers[..] else { panic!("{:?}", snapshot.issuers) };
+    assert_eq!(full.jwks_url.as_ref().unwrap().as_str(), "https://login.example.com/realm/keys");
+    assert_eq!(&*full.groups["their-research"], "research");
+    assert_eq!((short.jwks_url.as_ref(), short.user_claim.as_str(), short.groups_claim.as_ref()), (None, "sub", None));
+    assert_eq!(short.algorithms, [JwtAlgorithm::RS256, JwtAlgorithm::ES256]);
+    assert_eq!((short.leeway.as_secs(), snapshot.settings.engine.deploy_timeout.as_secs()), (60, 600));
+}
+
+#[test]
 fn catalogue_models_make_foundation_and_custom_endpoints() {
     let snapshot = example("vllm-engine");
     let mistral = &snapshot.endpoints["mistral"];
@@ -146,6 +161,29 @@ fn the_rest_door_takes_stored_secrets_only() {
 }
 
 #[test]
+fn environment_variables_take_stored_secrets_only_over_rest() {
+    let body = json!({ "name": "a", "config": { "served_entities": [{ "entity_name": "m", "entity_version": 1,
+        "environment_vars": { "A": "{{env/PATH}}", "B": "{{file/key}}", "C": "{{secrets/prod/openai}}", "D": "plain" } }] } });
+    let spec = schema::ENDPOINT.read::<EndpointSpec>(body, UnknownKeys::Ignore).0.unwrap();
+    let secrets = Resolver { folder: Path::new("/nowhere"), store: &Store };
+    let context = |door| Context { models: None, allow_private: false, door, secrets };
+    let (_, problems) = compile::endpoint(spec.clone(), &context(Door::Rest));
+    let places: Vec<&str> = problems.iter().map(|problem| problem.at.as_str()).collect();
+    let at = "/config/served_entities/0/environment_vars";
+    assert_eq!(places, [format!("{at}/A"), format!("{at}/B")]);
+    assert!(problems.iter().all(|problem| problem.message.contains("for files only")), "{problems:?}");
+    let (_, problems) = compile::endpoint(spec, &context(Door::File));
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:?}");
+}
+
+#[test]
+fn over_rest_a_control_character_is_found_by_the_query() {
+    let (provider, problems) = over_rest(json!({ "openai_api_key_plaintext": "sk-a\nb" }));
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(matches!(provider, Some(ProviderConfig::OpenAi { key: Secret::Missing { .. }, .. })));
+}
+
+#[test]
 fn a_key_that_no_header_can_carry_counts_as_missing() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("endpoints")).unwrap();
@@ -156,6 +194,19 @@ fn a_key_that_no_header_can_carry_counts_as_missing() {
     let snapshot = load(folder.path(), &NoSecrets).unwrap();
     assert!(matches!(provider(&snapshot, "a", "m"), ProviderConfig::OpenAi { key: Secret::Missing { .. }, .. }));
     assert!(snapshot.warnings[0].message.contains("control character") && !format!("{snapshot:?}").contains("sk-a"));
+}
+
+#[test]
+fn no_debug_output_shows_a_plaintext() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("endpoints")).unwrap();
+    let text = "name: a\nconfig: { served_entities: [{ external_model: { name: m, provider: openai, task: llm/v1/chat, \
+                openai_config: { openai_api_key_plaintext: sk-plain } } }] }\n";
+    fs::write(folder.path().join("endpoints/a.yaml"), text).unwrap();
+    let snapshot = load(folder.path(), &NoSecrets).unwrap();
+    assert!(snapshot.documents[Path::new("endpoints/a.yaml")].contains("sk-plain"));
+    assert!(!format!("{snapshot:?}").contains("sk-plain"));
+    assert!(!format!("{:?}", yaml::Document::parse(text).unwrap()).contains("sk-plain"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a principal may do with an endpoint (contract §2.3).
 
+use weirgate_config::document::ManagedBy;
 use weirgate_config::snapshot::{Endpoint, PermissionLevel, PermissionPrincipal};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::Principal;
@@ -49,3 +50,21 @@ pub fn require(level: Level, endpoint: &Endpoint, principal: &Principal) -> Resu
         format!("{who} needs {needed} on endpoint {name}; who has CAN_MANAGE on it, or an administrator, can grant it"),
     ))
 }
+
+/// Refuses changes to an endpoint that its document reserves to its file.
+///
+/// # Errors
+/// [`Reason::PermissionDenied`], naming the file.
+pub fn changeable(endpoint: &Endpoint) -> Result<(), Refusal> {
+    if endpoint.document.managed_by != Some(ManagedBy::File) {
+        return Ok(());
+    }
+    let name = &endpoint.name;
+    let text =
+        format!("endpoint {name} is managed by its file (`managed_by: file`); change endpoints/{name}.yaml instead");
+    Err(Refusal::new(Reason::PermissionDenied, text))
+}
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

@@ -8,10 +8,13 @@ pub mod access;
 pub mod api;
 pub mod audit;
 pub mod caller;
+mod credentials;
 pub mod error;
 pub mod jwt;
+pub mod lifecycle;
 pub mod plane;
 pub mod store;
+pub mod vault;
 
 use std::sync::Arc;
 
@@ -21,6 +24,7 @@ pub use caller::Caller;
 pub use error::ControlError;
 pub use plane::{DataPlane, Deployment};
 pub use store::Store;
+pub use vault::MasterKey;
 
 /// Everything that the routes work on.
 pub struct Control {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
@@ -15,7 +16,9 @@ use pingora_timeout::timeout;
 use weirgate_policy::door::{Door, Refusal};
 use weirgate_policy::reason::Reason;
 
-use crate::call;
+use crate::api;
+use crate::body;
+use crate::call::{self, authenticate};
 use crate::live::{InFlight, Live};
 use crate::models;
 use crate::reply::{self, Story};
@@ -25,6 +28,7 @@ use crate::table::Table;
 /// The gateway's HTTP application.
 pub struct App {
     live: Arc<Live>,
+    router: Router,
     options: HttpServerOptions,
 }
 
@@ -32,15 +36,15 @@ pub struct App {
 struct Reused;
 
 impl App {
-    /// `h2c` = connections of this instance begin with HTTP/2's preface.
-    pub fn new(live: Arc<Live>, h2c: bool) -> Self {
+    /// `router` = the control API; `h2c` = connections of this instance begin with HTTP/2's preface.
+    pub fn new(live: Arc<Live>, router: Router, h2c: bool) -> Self {
         let keepalive = &live.table().settings.keepalive;
         let mut options = HttpServerOptions::default();
         options.h2c = h2c;
         // Pingora counts the requests after the first.
         options.keepalive_request_limit = keepalive.max_requests.map(|most| most.saturating_sub(1));
         options.h2_idle_timeout = Some(keepalive.idle);
-        App { live, options }
+        App { live, router, options }
     }
 
     /// How long a head may take; before a later request on a connection the client may idle.
@@ -53,50 +57,70 @@ impl App {
     /// Answers whatever happens: a panic becomes a 500, and never takes the connection's neighbours along.
     async fn answer(&self, session: &mut ServerSession, table: &Arc<Table>) {
         let request_id = reply::request_id(session);
-        let answered = AssertUnwindSafe(dispatch(session, &self.live, table, &request_id)).catch_unwind().await;
+        let story = Story::begin(session, &request_id, table.generation);
+        let answered = AssertUnwindSafe(self.dispatch(session, table, &story)).catch_unwind().await;
         if answered.is_err() {
             self.live.shared.metrics.panics.inc();
             session.set_keepalive(None);
             if session.response_written().is_none() {
                 let refusal = Refusal::new(Reason::Internal, "the gateway failed on this request; its log says where");
                 let door = route::door(session.req_header().uri.path());
-                let story = Story { request_id: &request_id, entity: None, attempts: 0 };
                 let _ = reply::refuse(session, door, &refusal, "", &story).await;
             }
         }
     }
-}
 
-async fn dispatch(session: &mut ServerSession, live: &Live, table: &Arc<Table>, request_id: &str) {
-    // The head is copied out: the session is written to while its parts are still looked at.
-    let head = session.req_header();
-    let (method, uri) = (head.method.clone(), head.uri.clone());
-    let door = route::door(uri.path());
-    let ended = match route::find(&method, uri.path()) {
-        Ok(Wanted::Call(wanted)) => return call::serve(session, live, table, door, wanted, request_id).await,
-        Ok(Wanted::Models) => models::list(session, table, request_id).await,
-        Ok(Wanted::Model(name)) => models::one(session, table, &name, request_id).await,
-        Err(refusal) => Err(refusal),
-    };
-    if let Err(refusal) = ended {
-        refuse_early(session, live, door, &refusal, request_id).await;
+    async fn dispatch(&self, session: &mut ServerSession, table: &Arc<Table>, story: &Story<'_>) {
+        let live = &self.live;
+        // The head is copied out: the session is written to while its parts are still looked at.
+        let head = session.req_header();
+        let (method, uri) = (head.method.clone(), head.uri.clone());
+        let door = route::door(uri.path());
+        let ended = match route::find(&method, uri.path()) {
+            Ok(Wanted::Call(wanted)) => return call::serve(session, live, table, door, wanted, story).await,
+            Ok(Wanted::Models) => models::list(session, live, table, story).await,
+            Ok(Wanted::Model(name)) => models::one(session, live, table, &name, story).await,
+            Ok(Wanted::Responses) => responses(session, live).await,
+            // In a box, so that calls do not carry the room that it needs.
+            Ok(Wanted::Control) => Box::pin(api::serve(session, live, table, &self.router, story)).await,
+            Ok(Wanted::Discovery) => discovery(session, live, table, story).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = ended {
+            refuse_early(session, live, door, &refusal, story).await;
+        }
     }
 }
 
+/// Nothing in it is needed by clients that bring a token (contract §2.1). Asked for before every MLflow call.
+async fn discovery(session: &mut ServerSession, live: &Live, table: &Table, story: &Story<'_>) -> Result<(), Refusal> {
+    // A GET with a body is fine; left unread it would end the connection.
+    body::read(session, live, &table.settings.limits, table.settings.limits.control_body).await?;
+    if let Ok(head) = reply::head(200, "application/json", "gateway", story) {
+        let _ = reply::whole(session, head, Bytes::from_static(b"{}")).await;
+    }
+    Ok(())
+}
+
+async fn responses(session: &mut ServerSession, live: &Live) -> Result<(), Refusal> {
+    authenticate(session, live).await?;
+    let text = "this version of weirgate has no Responses API yet; use chat/completions";
+    Err(Refusal::new(Reason::NotImplemented, text))
+}
+
 /// Refuses before a served entity was chosen.
-pub async fn refuse_early(session: &mut ServerSession, live: &Live, door: Door, refusal: &Refusal, request_id: &str) {
+pub async fn refuse_early(session: &mut ServerSession, live: &Live, door: Door, refusal: &Refusal, story: &Story<'_>) {
     live.shared.metrics.count_refusal(refusal.reason);
     if refusal.reason == Reason::ClientGone {
         session.set_keepalive(None);
         return;
     }
-    let story = Story { request_id, entity: None, attempts: 0 };
     let body_is_read = session.is_body_done();
     if !body_is_read {
         session.set_keepalive(None);
     }
-    if reply::refuse(session, door, refusal, "", &story).await.is_ok() && !body_is_read {
-        crate::body::linger(session).await;
+    if reply::refuse(session, door, refusal, "", story).await.is_ok() && !body_is_read {
+        body::linger(session).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! What runs beside the requests: engines, name lookups, tokens made by another process.
+//! What runs beside the requests: engines, name lookups, issuers' keys, deployments, and what other processes write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,20 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use weirgate_control::{Control, lifecycle};
 
 use crate::live::Live;
 use crate::resolver;
 
 /// How often to look. How soon a token made by `weirgate token create` is accepted.
-const TOKENS_EVERY: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// The background tasks of one gateway.
 pub struct Background {
     /// What they work on.
     pub live: Arc<Live>,
+    /// What the life cycle of endpoints works on.
+    pub control: Arc<Control>,
     /// Tells the engines to stop: later than the listeners, for requests in flight need them.
     pub stop_engines: watch::Receiver<bool>,
     /// Told when all engines have ended.
@@ -32,24 +35,25 @@ impl BackgroundService for Background {
             self.live.shared.engines.run(self.stop_engines.clone()).await;
             self.engines_ended.send_replace(true);
         };
-        tokio::join!(engines, resolver::run(&self.live.shared), watch_tokens(&self.live));
+        tokio::join!(
+            engines,
+            resolver::run(&self.live.shared),
+            self.live.identities.issuers.keep_fresh(),
+            lifecycle::run(self.control.clone()),
+            look(&self.live),
+        );
     }
 }
 
-/// The file is replaced as a whole, so its time and number change with every token.
-async fn watch_tokens(live: &Live) {
-    use std::os::unix::fs::MetadataExt;
-    let file = live.token_file();
-    let look = || std::fs::metadata(&file).ok().map(|m| (m.ino(), m.mtime(), m.mtime_nsec()));
-    let mut seen = look();
+async fn look(live: &Arc<Live>) {
     loop {
-        sleep(TOKENS_EVERY).await;
-        live.sweep();
-        let now = look();
-        if now != seen {
-            seen = now;
-            // Compiling may look names up, which blocks.
-            tokio::task::block_in_place(|| live.reload_tokens());
-        }
+        sleep(LOOK_EVERY).await;
+        let live = live.clone();
+        // It reads disk, and waits for a write in progress. A panic in it has been logged, and is no reason to stop looking.
+        let _ = tokio::task::spawn_blocking(move || {
+            live.sweep();
+            live.follow_store();
+        })
+        .await;
     }
 }

@@ -63,12 +63,16 @@ impl Drop for Room<'_> {
 }
 
 /// Reads the whole body. Checks what the head promises before a byte is read, and answers `Expect: 100-continue` only
-/// after that, so a refusal saves the upload.
-pub async fn read<'a>(session: &mut ServerSession, live: &'a Live, limits: &Limits) -> Result<Body<'a>, Refusal> {
+/// after that, so a refusal saves the upload. `most` = bytes allowed.
+pub async fn read<'a>(
+    session: &mut ServerSession,
+    live: &'a Live,
+    limits: &Limits,
+    most: u64,
+) -> Result<Body<'a>, Refusal> {
     let promised = promised_length(session)?;
-    let too_large =
-        || Refusal::new(Reason::BodyTooLarge, format!("the request body is larger than {} bytes", limits.body));
-    if promised.is_some_and(|length| length > limits.body) {
+    let too_large = || Refusal::new(Reason::BodyTooLarge, format!("the request body is larger than {most} bytes"));
+    if promised.is_some_and(|length| length > most) {
         return Err(too_large());
     }
     if let Some(encoding) = session.get_header("content-encoding")
@@ -82,7 +86,7 @@ pub async fn read<'a>(session: &mut ServerSession, live: &'a Live, limits: &Limi
     let mut room = Room::new(live, limits.bodies_in_flight);
     room.grow(promised.unwrap_or(0))?;
     go_on(session).await?;
-    let read = read_capped(session, limits, promised, &mut room);
+    let read = read_capped(session, limits.body_timeout, most, promised, &mut room);
     match timeout(limits.body_timeout * MOST_GAPS, read).await {
         Ok(Ok(Some(bytes))) => Ok(Body { bytes, _room: room }),
         Ok(Ok(None)) => Err(too_large()),
@@ -112,17 +116,18 @@ pub async fn linger(session: &mut ServerSession) {
 /// `None` when the body is over the cap.
 async fn read_capped(
     session: &mut ServerSession,
-    limits: &Limits,
+    gap: Duration,
+    most: u64,
     promised: Option<u64>,
     room: &mut Room<'_>,
 ) -> Result<Option<Bytes>, Refusal> {
-    let Some(first) = next(session, limits.body_timeout).await? else { return Ok(Some(Bytes::new())) };
-    if first.len() as u64 > limits.body {
+    let Some(first) = next(session, gap).await? else { return Ok(Some(Bytes::new())) };
+    if first.len() as u64 > most {
         return Ok(None);
     }
     room.grow(first.len() as u64)?;
     // To the very end even when all promised bytes are here: HTTP/2 may say the end in a frame of its own.
-    let mut piece = next(session, limits.body_timeout).await?;
+    let mut piece = next(session, gap).await?;
     if piece.is_none() {
         return Ok(Some(first));
     }
@@ -130,12 +135,12 @@ async fn read_capped(
     whole.extend_from_slice(&first);
     while let Some(bytes) = piece {
         let length = (whole.len() + bytes.len()) as u64;
-        if length > limits.body {
+        if length > most {
             return Ok(None);
         }
         room.grow(length)?;
         whole.extend_from_slice(&bytes);
-        piece = next(session, limits.body_timeout).await?;
+        piece = next(session, gap).await?;
     }
     Ok(Some(whole.freeze()))
 }

@@ -7,11 +7,19 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use weirgate_config::{NoSecrets, schema};
-use weirgate_control::tokens::TokenStore;
+use weirgate_control::Store;
+use weirgate_control::audit::{Audit, Entry};
+use weirgate_control::vault::MasterKey;
+use weirgate_policy::identity::{Principal, PrincipalKind};
+use zeroize::Zeroizing;
 
 use crate::error::ProxyError;
-use crate::live::unix_now;
 use crate::run;
+
+/// Who makes what is made on the command line.
+const BY: &str = "command";
+/// Names the variable with the master key that secrets get.
+const NEW_KEY: &str = "WEIRGATE_NEW_MASTER_KEY";
 
 /// The gateway in front of all LLM traffic.
 #[derive(Parser)]
@@ -35,6 +43,9 @@ enum Command {
     Check {
         /// The folder with weirgate.yaml, endpoints/ and catalog.yaml.
         dir: PathBuf,
+        /// Look secrets up in this state folder; without it they count as missing.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
     },
     /// Print the JSON Schemas of the config files, or write them to a folder.
     Schema {
@@ -46,6 +57,28 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// Secrets kept under the state folder.
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
+    /// Copy the state database to a new file; works beside a running gateway. Secrets in the copy need the master key.
+    Backup {
+        #[command(flatten)]
+        folders: Folders,
+        /// The file to make.
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Seal all secrets with a new master key: that of WEIRGATE_NEW_MASTER_KEY (32 bytes, base64), else a random one
+    /// for the key file.
+    RotateKey {
+        #[command(flatten)]
+        folders: Folders,
     },
 }
 
@@ -90,19 +123,61 @@ impl Folders {
 pub fn run() -> Result<ExitCode, ProxyError> {
     match Cli::parse().command {
         Command::Run { folders, listen } => run::run(&folders.config, &folders.state(), &listen),
-        Command::Check { dir } => Ok(check(&dir)),
+        Command::Check { dir, state } => check(&dir, state.as_deref()),
         Command::Schema { write } => print_schemas(write.as_deref()),
         Command::Token { command: TokenCommand::Create { folders, user, groups, admin, lifetime } } => {
+            let groups = groups.iter().map(|group| group.as_str().into()).collect();
+            let whose = Principal { kind: PrincipalKind::User, name: user.as_str().into(), groups, admin };
             let seconds = lifetime.map(|lifetime| lifetime.as_secs());
-            let token = TokenStore::open(&folders.state())?.create(&user, groups, admin, unix_now(), seconds)?;
-            println!("{token}");
+            let (text, token) = Store::open(&folders.state())?.create_token(&whose, BY, "", seconds)?;
+            audit(&folders.state(), "token.create", &token.id)?;
+            println!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Secrets { command: SecretsCommand::RotateKey { folders } } => rotate_key(&folders.state()),
+        Command::Backup { folders, file } => {
+            Store::open(&folders.state())?.backup(&file)?;
+            println!("{} holds the state", file.display());
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn check(dir: &Path) -> ExitCode {
-    match weirgate_config::load(dir, &NoSecrets) {
+/// Notes a change that was made on the command line.
+fn audit(state: &Path, action: &str, target: &str) -> Result<(), ProxyError> {
+    Audit::open(state)?.write(&Entry {
+        actor: BY,
+        actor_kind: "System",
+        address: None,
+        request_id: None,
+        action,
+        target,
+        old_version: None,
+        new_version: None,
+        outcome: "ok",
+    });
+    Ok(())
+}
+
+fn rotate_key(state: &Path) -> Result<ExitCode, ProxyError> {
+    let new = match std::env::var(NEW_KEY) {
+        Ok(text) if !text.is_empty() => Some(MasterKey::parse(&Zeroizing::new(text))?),
+        _ => None,
+    };
+    let given = new.is_some();
+    let secrets = run::open_store(state)?.rotate_master_key(new)?;
+    let then = if given { "gateways need it in WEIRGATE_MASTER_KEY" } else { "it is in the key file" };
+    audit(state, "secrets.rotate_key", "master key")?;
+    println!("{secrets} secrets are sealed with the new key; {then}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(dir: &Path, state: Option<&Path>) -> Result<ExitCode, ProxyError> {
+    let loaded = match state {
+        Some(state) => weirgate_config::load(dir, &run::open_store(state)?),
+        None => weirgate_config::load(dir, &NoSecrets),
+    };
+    Ok(match loaded {
         Ok(snapshot) => {
             for warning in &snapshot.warnings {
                 println!("{warning}");
@@ -119,7 +194,7 @@ fn check(dir: &Path) -> ExitCode {
             println!("{diagnostics}");
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 fn print_schemas(folder: Option<&Path>) -> Result<ExitCode, ProxyError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::Router;
 use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
@@ -26,9 +27,9 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// `h2c` = HTTP/2 without TLS is accepted too.
-    pub fn new(live: Arc<Live>, h2c: bool) -> Self {
-        let app = |h2c| Arc::new(App::new(live.clone(), h2c));
+    /// `router` = the control API; `h2c` = HTTP/2 without TLS is accepted too.
+    pub fn new(live: Arc<Live>, router: &Router, h2c: bool) -> Self {
+        let app = |h2c| Arc::new(App::new(live.clone(), router.clone(), h2c));
         Edge { h1: app(false), h2c: h2c.then(|| app(true)), live }
     }
 

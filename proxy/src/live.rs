@@ -1,15 +1,16 @@
 //! The gateway's changing state: the table that is served now, and what outlives it.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use weirgate_config::snapshot::{PrincipalKind as PlanKind, Snapshot};
-use weirgate_control::tokens::{TokenRecord, TokenStore};
-use weirgate_policy::identity::{Credential, Directory, Principal, PrincipalKind, hash_token};
+use weirgate_config::snapshot::{Model, ModelId, Snapshot};
+use weirgate_config::{Diagnostics, Keeper, Severity};
+use weirgate_control::store::tokens::Token;
+use weirgate_control::{DataPlane, Deployment, Store};
 
 use crate::error::ProxyError;
+use crate::identity::Identities;
 use crate::registry::Registries;
 use crate::resolver;
 use crate::table::Table;
@@ -18,6 +19,8 @@ use crate::upstream::wire::Wire;
 /// What all requests share.
 pub struct Live {
     table: ArcSwap<Table>,
+    /// Who may come in.
+    pub identities: Identities,
     /// State that outlives a reload.
     pub shared: Registries,
     /// Connections to upstreams.
@@ -28,46 +31,40 @@ pub struct Live {
     pub in_flight: AtomicUsize,
     /// Once set, answers ask clients to open another connection.
     pub draining: AtomicBool,
-    sources: Mutex<Sources>,
-    config_error: ArcSwap<Option<String>>,
-}
-
-/// What the table is compiled from.
-struct Sources {
-    snapshot: Arc<Snapshot>,
-    tokens: TokenStore,
-    /// What the store held when it could last be read.
-    stored: Vec<TokenRecord>,
     /// Tables that requests may still use; what they point to is kept for them.
-    retired: Vec<Arc<Table>>,
-    admin_token: Option<[u8; 32]>,
+    retired: Mutex<Vec<Arc<Table>>>,
+    keeper: Arc<Keeper>,
+    store: Arc<Store>,
 }
 
 impl Live {
-    /// Compiles the first table. `admin_token` is accepted beside the tokens of config and state.
+    /// Compiles the first table. `tokens` = what the store holds now; `admin_token` is accepted beside these and those of
+    /// the config.
     pub fn new(
-        snapshot: Arc<Snapshot>,
-        state: &Path,
-        tokens: TokenStore,
+        keeper: Arc<Keeper>,
+        store: Arc<Store>,
+        tokens: Vec<Token>,
         admin_token: Option<&str>,
     ) -> Result<Self, ProxyError> {
-        let shared = Registries::new(&snapshot.settings, state)?;
-        let pool = snapshot.settings.upstreams.pool.saturating_mul(threads(snapshot.settings.threads));
-        let admin_token = admin_token.map(|token| hash_token(token.as_bytes()));
-        let stored = tokens.list()?;
-        let sources = Sources { snapshot, tokens, stored, retired: Vec::new(), admin_token };
-        let table = Table::compile(&sources.snapshot, sources.directory(), &shared);
+        let snapshot = keeper.current();
+        let settings = &snapshot.settings;
+        let shared = Registries::new(settings, store.folder())?;
+        let pool = settings.upstreams.pool.saturating_mul(threads(settings.threads));
+        let identities = Identities::new(snapshot.clone(), tokens, admin_token);
+        let table = Table::compile(&snapshot, None, &shared);
         shared.metrics.generation.set(generation(&table));
         resolver::resolve_new(&shared);
         Ok(Live {
             table: ArcSwap::from_pointee(table),
+            identities,
             shared,
             wire: Wire::new(pool),
             bodies: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            sources: Mutex::new(sources),
-            config_error: ArcSwap::default(),
+            retired: Mutex::default(),
+            keeper,
+            store,
         })
     }
 
@@ -77,90 +74,89 @@ impl Live {
     }
 
     /// Serves a new snapshot from now on.
-    pub fn accept(&self, snapshot: Arc<Snapshot>) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.snapshot = snapshot;
-        self.publish(&mut sources);
-        log::info!("configuration generation {} is live", sources.snapshot.generation);
-        self.config_error.store(Arc::new(None));
+    pub fn accept(&self, snapshot: &Arc<Snapshot>) {
+        self.identities.configure(snapshot);
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = Table::compile(snapshot, Some(&self.table()), &self.shared);
+        resolver::resolve_new(&self.shared);
+        self.shared.metrics.generation.set(generation(&table));
         self.shared.metrics.config_broken.set(0);
+        retired.push(self.table.swap(Arc::new(table)));
     }
 
     /// Notes that the files do not validate; the last good state goes on serving.
-    pub fn refuse(&self, why: String) {
+    pub fn refuse(&self, why: &str) {
         log::error!("the configuration on disk is refused, the last good one goes on serving:\n{why}");
         self.shared.metrics.config_broken.set(1);
         self.shared.metrics.config_errors.inc();
-        self.config_error.store(Arc::new(Some(why)));
     }
 
     /// Why the files on disk are not served, if they are not.
     pub fn config_error(&self) -> Option<String> {
-        self.config_error.load().as_ref().clone()
+        self.keeper.broken().map(|diagnostics| errors(&diagnostics))
     }
 
-    /// The file that `weirgate token create` replaces.
-    pub fn token_file(&self) -> std::path::PathBuf {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).tokens.path()
+    /// When an endpoint was made, in Unix seconds; 0 if that is not known.
+    pub fn created(&self, endpoint: &str) -> u64 {
+        self.store.record(endpoint).map_or(0, |record| record.created_at / 1000)
     }
 
-    /// Reads the tokens of `state/` again.
-    pub fn reload_tokens(&self) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        match sources.tokens.list() {
-            Ok(stored) => sources.stored = stored,
-            Err(e) => log::error!("{e}; the tokens known so far stay valid"),
+    /// Looks whether another process has changed the state, and takes it over. Blocks.
+    pub fn follow_store(&self) {
+        match self.store.changed_elsewhere() {
+            Ok(true) => {
+                if let Err(e) = self.store.reload_records() {
+                    log::error!("{e}");
+                }
+                self.identities_changed();
+            }
+            Ok(false) => {}
+            Err(e) => log::error!("{e}"),
         }
-        self.publish(&mut sources);
     }
 
-    /// Lets go of what only ended requests used: engines are stopped, addresses forgotten.
+    /// Lets go of what only ended requests used: engines are stopped, addresses and series forgotten.
     pub fn sweep(&self) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if sources.retired.is_empty() {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        if retired.is_empty() && !self.shared.engines.any_asked() {
             return;
         }
-        sources.retired.retain(|table| Arc::strong_count(table) > 1);
+        retired.retain(|table| Arc::strong_count(table) > 1);
         let current = self.table();
-        let in_use: Vec<&Arc<Table>> = sources.retired.iter().chain([&current]).collect();
-        let engines: Vec<_> = in_use.iter().flat_map(|table| table.engines()).collect();
-        self.shared.engines.keep_only(&engines);
-        self.shared.keep_addresses(|address| in_use.iter().any(|table| table.uses(address)));
-    }
-
-    fn publish(&self, sources: &mut Sources) {
-        let table = Table::compile(&sources.snapshot, sources.directory(), &self.shared);
-        resolver::resolve_new(&self.shared);
-        self.shared.metrics.generation.set(generation(&table));
-        sources.retired.push(self.table.swap(Arc::new(table)));
+        let in_use = || retired.iter().chain([&current]);
+        self.shared.engines.keep_only(in_use().flat_map(|table| table.engines()));
+        self.shared.keep_addresses(in_use().flat_map(|table| table.addresses()));
+        self.shared.metrics.keep_only(in_use().flat_map(|table| table.series()));
     }
 }
 
-impl Sources {
-    fn directory(&self) -> Directory {
-        let listed = self.snapshot.tokens.iter().map(|entry| {
-            let spec = &entry.principal;
-            let kind = match spec.kind {
-                PlanKind::User => PrincipalKind::User,
-                PlanKind::ServicePrincipal => PrincipalKind::ServicePrincipal,
-            };
-            let principal = Principal { kind, name: spec.name.clone(), groups: spec.groups.clone(), admin: spec.admin };
-            (entry.sha256, Credential { principal: Arc::new(principal), expires_at: entry.expires_at })
-        });
-        let made = self.stored.iter().filter_map(|record| {
-            let groups = record.groups.iter().map(|group| group.as_str().into()).collect();
-            let principal = user(&record.user, groups, record.admin);
-            Some((record.hash()?, Credential { principal, expires_at: record.expires_at }))
-        });
-        let admin = self
-            .admin_token
-            .map(|hash| (hash, Credential { principal: user("admin", vec![], true), expires_at: None }));
-        Directory::new(listed.chain(made).chain(admin))
+impl DataPlane for Live {
+    fn deployment(&self, model: &Arc<Model>) -> Deployment {
+        match self.shared.engines.ask(model, &self.table().settings.upstreams, &self.shared) {
+            Ok(engine) => engine.deployment(),
+            Err(e) => Deployment::Failed(e.to_string()),
+        }
+    }
+
+    fn metrics(&self, endpoint: &str) -> String {
+        String::from_utf8_lossy(&self.shared.metrics.text_of(endpoint)).into_owned()
+    }
+
+    fn log(&self, model: &ModelId) -> String {
+        self.shared.engines.log(model)
+    }
+
+    fn identities_changed(&self) {
+        self.identities.reload(&self.store);
+        // Secrets are part of what endpoints are compiled from.
+        self.keeper.refresh();
     }
 }
 
-fn user(name: &str, groups: Vec<Arc<str>>, admin: bool) -> Arc<Principal> {
-    Arc::new(Principal { kind: PrincipalKind::User, name: name.into(), groups, admin })
+/// The errors alone: `weirgate check` shows the warnings too.
+pub fn errors(diagnostics: &Diagnostics) -> String {
+    let errors = diagnostics.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn generation(table: &Table) -> i64 {

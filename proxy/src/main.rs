@@ -1,5 +1,6 @@
 //! `weirgate`: the gateway, and the commands around it.
 
+mod api;
 mod app;
 mod background;
 mod body;
@@ -9,6 +10,7 @@ mod drain;
 mod edge;
 mod engines;
 mod error;
+mod identity;
 mod live;
 mod metrics;
 mod models;

@@ -1,8 +1,9 @@
 //! What operators count. Labels come from configuration only: a name that a client made up never becomes one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -243,12 +244,58 @@ impl Metrics {
 
     /// All series in Prometheus' text form.
     pub fn text(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        if let Err(e) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            log::error!("metrics cannot be written: {e}");
-        }
-        text
+        encode(&self.registry.gather())
     }
+
+    /// The series of one endpoint, in the same form.
+    pub fn text_of(&self, endpoint: &str) -> Vec<u8> {
+        let of_endpoint = |metric: &Metric| {
+            metric.get_label().iter().any(|label| label.name() == "endpoint" && label.value() == endpoint)
+        };
+        let mut families = self.registry.gather();
+        families.retain_mut(|family| {
+            let kept: Vec<Metric> = family.take_metric().into_iter().filter(of_endpoint).collect();
+            family.set_metric(kept);
+            !family.get_metric().is_empty()
+        });
+        encode(&families)
+    }
+
+    /// Forgets the series of served entities that are gone: names come and go over the API, memory must not grow with them.
+    pub fn keep_only<'a>(&self, used: impl Iterator<Item = &'a Arc<EntityMetrics>>) {
+        let used: HashSet<_> = used.map(Arc::as_ptr).collect();
+        self.entities.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, entity| {
+            let keep = used.contains(&Arc::as_ptr(entity));
+            if !keep {
+                self.forget(entity);
+            }
+            keep
+        });
+    }
+
+    fn forget(&self, entity: &EntityMetrics) {
+        // What is not there need not be removed.
+        let labels = entity.labels.each_ref().map(|label| &**label);
+        let [endpoint, name] = labels;
+        let _ = self.latency.remove_label_values(&labels);
+        let _ = self.first_token.remove_label_values(&labels);
+        let _ = self.in_flight.remove_label_values(&labels);
+        let _ = self.resent.remove_label_values(&labels);
+        for class in CLASSES {
+            let _ = self.tokens.remove_label_values(&[endpoint, name, class]);
+        }
+        for outcome in std::iter::once(None).chain(Reason::ALL.iter().copied().map(Some)) {
+            let _ = self.requests.remove_label_values(&[endpoint, name, self::name(outcome)]);
+        }
+    }
+}
+
+fn encode(families: &[MetricFamily]) -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Err(e) = TextEncoder::new().encode(families, &mut text) {
+        log::error!("metrics cannot be written: {e}");
+    }
+    text
 }
 
 fn add<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
@@ -276,5 +323,22 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+    }
+    #[test]
+    fn one_endpoint_s_series_are_its_own_and_go_with_it() {
+        let metrics = Metrics::new().unwrap();
+        let kept = metrics.entity(&"chat".into(), &"a".into());
+        kept.count(None);
+        metrics.entity(&"chat-2".into(), &"chat".into()).count(Some(Reason::UpstreamTimeout));
+        let text = String::from_utf8(metrics.text_of("chat")).unwrap();
+        assert!(
+            text.contains("# HELP weirgate_requests_total") && text.contains("# TYPE weirgate_requests_total counter")
+        );
+        assert!(text.contains(r#"weirgate_requests_total{endpoint="chat",entity="a",outcome="ok"} 1"#), "{text}");
+        assert!(text.lines().all(|line| line.starts_with('#') || line.contains(r#"endpoint="chat""#)), "{text}");
+        assert_eq!(metrics.text_of("nobody"), b"");
+        metrics.keep_only([&kept].into_iter());
+        assert!(!String::from_utf8(metrics.text()).unwrap().contains("chat-2"));
+        assert_eq!(String::from_utf8(metrics.text_of("chat")).unwrap(), text);
     }
 }

@@ -1,4 +1,4 @@
-//! The private operations listener: `/healthz`, `/readyz`, `/metrics`.
+//! The private operations listener: `/healthz`, `/readyz`, `/metrics`, and the control API where that is configured.
 //!
 //! It is a Pingora service like the public ones, so its socket is handed over in an upgrade as theirs are.
 
@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use axum::Router;
 use bytes::Bytes;
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_http::ResponseHeader;
 use serde_json::{Value, json};
+use weirgate_policy::door::Door;
 
-use crate::live::Live;
-use crate::reply;
+use crate::api;
+use crate::app::refuse_early;
+use crate::live::{InFlight, Live};
+use crate::reply::{self, Story};
+use crate::route;
 
 const JSON: &str = "application/json";
 /// Prometheus' text exposition format, version 0.0.4.
@@ -24,6 +29,8 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Operations {
     /// What it tells of.
     pub live: Arc<Live>,
+    /// The control API, if it answers here too.
+    pub router: Option<Router>,
 }
 
 impl Operations {
@@ -68,6 +75,25 @@ impl Operations {
             "engines": engines,
         })
     }
+
+    async fn operate(&self, session: &mut ServerSession, path: &str) -> Option<()> {
+        let get = session.req_header().method == http::Method::GET;
+        let (status, content_type, body) =
+            if get { self.answer(path) } else { (405, JSON, json!({"message": "only GET"}).to_string().into_bytes()) };
+        let mut head = ResponseHeader::build(status, Some(4)).ok()?;
+        head.insert_header("content-type", content_type).ok()?;
+        reply::whole(session, head, Bytes::from(body)).await.ok()
+    }
+
+    async fn control(&self, session: &mut ServerSession, router: &Router) {
+        let _in_flight = InFlight::enter(&self.live);
+        let table = self.live.table();
+        let request_id = reply::request_id(session);
+        let story = Story::begin(session, &request_id, table.generation);
+        if let Err(refusal) = api::serve(session, &self.live, &table, router, &story).await {
+            refuse_early(session, &self.live, Door::Databricks, &refusal, &story).await;
+        }
+    }
 }
 
 #[async_trait]
@@ -80,13 +106,11 @@ impl HttpServerApp for Operations {
         if !matches!(session.read_request().await, Ok(true)) {
             return None;
         }
-        let get = session.req_header().method == http::Method::GET;
         let path = session.req_header().uri.path().to_owned();
-        let (status, content_type, body) =
-            if get { self.answer(&path) } else { (405, JSON, json!({"message": "only GET"}).to_string().into_bytes()) };
-        let mut head = ResponseHeader::build(status, Some(4)).ok()?;
-        head.insert_header("content-type", content_type).ok()?;
-        reply::whole(&mut session, head, Bytes::from(body)).await.ok()?;
+        match self.router.as_ref().filter(|_| route::is_control(&path)) {
+            Some(router) => self.control(&mut session, router).await,
+            None => self.operate(&mut session, &path).await?,
+        }
         if !session.is_body_done() {
             return None;
         }

@@ -1,6 +1,6 @@
 //! State that outlives a reload, keyed by what it belongs to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,7 +46,8 @@ impl Registries {
     }
 
     /// Forgets what the present configuration does not use; requests in flight keep their own reference.
-    pub fn keep_addresses(&self, used: impl Fn(&Arc<Address>) -> bool) {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, address| used(address));
+    pub fn keep_addresses<'a>(&self, used: impl Iterator<Item = &'a Arc<Address>>) {
+        let used: HashSet<_> = used.map(Arc::as_ptr).collect();
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, a| used.contains(&Arc::as_ptr(a)));
     }
 }

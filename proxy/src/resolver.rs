@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use tokio::time::{sleep, timeout};
 
 use crate::registry::Registries;
@@ -12,11 +12,13 @@ use crate::upstream::address::Address;
 /// How often names are looked up again. The system's resolver does not say how long an answer is good.
 const EVERY: Duration = Duration::from_secs(10);
 /// How long a new configuration waits for its new names: a name that takes longer is found by the next round.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Names that are looked up at once.
+const AT_ONCE: usize = 32;
 
-/// Looks up what has no address yet. Blocks; called before a new table is served, so that its first request finds one.
+/// Looks up what is new. Blocks; called before a new table is served, so that its first request finds one.
 pub fn resolve_new(shared: &Registries) {
-    let new: Vec<_> = shared.addresses().into_iter().filter(|address| address.is_unresolved()).collect();
+    let new: Vec<_> = shared.addresses().into_iter().filter(|address| address.is_new()).collect();
     if new.is_empty() {
         return;
     }
@@ -39,5 +41,6 @@ pub async fn run(shared: &Registries) {
 }
 
 async fn refresh(addresses: &[Arc<Address>]) {
-    join_all(addresses.iter().map(|address| address.refresh())).await;
+    // Each lookup of a name takes a thread for as long as the system's resolver needs.
+    stream::iter(addresses).for_each_concurrent(AT_ONCE, |address| address.refresh()).await;
 }

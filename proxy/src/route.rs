@@ -16,6 +16,12 @@ pub enum Wanted<'a> {
     Models,
     /// One entry of that list.
     Model(Cow<'a, str>),
+    /// OpenAI's Responses API, which is to come.
+    Responses,
+    /// The control API, which has routes of its own.
+    Control,
+    /// What clients read before anything else: where to log in.
+    Discovery,
 }
 
 /// How a call names its target.
@@ -36,15 +42,24 @@ pub fn door(path: &str) -> Door {
 
 /// Finds the route; 404 for an unknown path, 405 for a known one with another method.
 pub fn find<'a>(method: &http::Method, path: &'a str) -> Result<Wanted<'a>, Refusal> {
+    if is_control(path) {
+        return Ok(Wanted::Control);
+    }
     let (wanted, allowed) = match_path(method, path)
         .ok_or_else(|| Refusal::new(Reason::RouteNotFound, format!("there is no route {}", shorten(path))))?;
-    if *method != allowed {
+    let bodiless = wanted == Wanted::Discovery && *method == http::Method::HEAD;
+    if *method != allowed && !bodiless {
         return Err(Refusal::new(
             Reason::MethodNotAllowed,
             format!("{} takes {allowed} only, not {}", shorten(path), shorten(method.as_str())),
         ));
     }
     Ok(wanted)
+}
+
+/// Whether the control API answers.
+pub fn is_control(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/oidc/")
 }
 
 fn match_path<'a>(method: &http::Method, path: &'a str) -> Option<(Wanted<'a>, http::Method)> {
@@ -61,7 +76,9 @@ fn match_path<'a>(method: &http::Method, path: &'a str) -> Option<(Wanted<'a>, h
         ["v1" | "serving-endpoints", "chat", "completions"] => by_model(Task::Chat),
         ["v1" | "serving-endpoints", "completions"] => by_model(Task::Completions),
         ["v1" | "serving-endpoints", "embeddings"] => by_model(Task::Embeddings),
+        ["v1" | "serving-endpoints", "responses"] => (Wanted::Responses, http::Method::POST),
         ["v1" | "serving-endpoints", "models"] => (Wanted::Models, http::Method::GET),
+        [".well-known", "databricks-config"] => (Wanted::Discovery, http::Method::GET),
         // An endpoint may be called `models`, and a model `invocations`: there the method decides.
         ["serving-endpoints", name, "invocations"] if *name != "models" || *method == http::Method::POST => {
             (call(Some(decode(name)?), None, None), http::Method::POST)
@@ -116,6 +133,13 @@ mod tests {
         for (path, wanted) in table {
             assert_eq!(find(&Method::POST, path).unwrap(), wanted, "{path}");
         }
+        let long = "/api/2.0/serving-endpoints/a/served-models/b/build-logs/";
+        for (method, path) in [(Method::PATCH, long), (Method::DELETE, "/api/x"), (Method::POST, "/oidc/v1/token")] {
+            assert_eq!(find(&method, path).unwrap(), Wanted::Control, "{path}");
+        }
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(find(&method, "/.well-known/databricks-config/").unwrap(), Wanted::Discovery);
+        }
         assert_eq!(find(&Method::GET, "/v1/models").unwrap(), Wanted::Models);
         assert_eq!(find(&Method::GET, "/v1/models/x").unwrap(), Wanted::Model("x".into()));
         let invocations = Wanted::Model("invocations".into());
@@ -124,13 +148,23 @@ mod tests {
 
     #[test]
     fn unknown_paths_and_wrong_methods() {
-        for path in
-            ["/", "", "/v1", "/v1/chat", "/v1/x/invocations", "//v1/models", "/v1/models/%ff", "/a/b/c/d/e/f/g/h"]
-        {
+        for path in [
+            "/",
+            "",
+            "/api",
+            "/v1",
+            "/v1/chat",
+            "/v1/x/invocations",
+            "//v1/models",
+            "/v1/models/%ff",
+            "/a/b/c/d/e/f/g/h",
+        ] {
             assert_eq!(find(&Method::GET, path).unwrap_err().reason, Reason::RouteNotFound, "{path}");
         }
         assert_eq!(find(&Method::GET, "/v1/completions").unwrap_err().reason, Reason::MethodNotAllowed);
-        assert_eq!(find(&Method::POST, "/v1/models").unwrap_err().reason, Reason::MethodNotAllowed);
+        for path in ["/v1/models", "/.well-known/databricks-config"] {
+            assert_eq!(find(&Method::POST, path).unwrap_err().reason, Reason::MethodNotAllowed);
+        }
     }
 
     #[test]

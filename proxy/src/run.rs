@@ -1,10 +1,9 @@
 //! `weirgate run`: puts the parts together and runs them.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
@@ -14,20 +13,20 @@ use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 use weirgate_config::snapshot::{Listener, Snapshot};
-use weirgate_config::{Diagnostics, NoSecrets, Severity, Watcher};
-use weirgate_control::last_good;
-use weirgate_control::tokens::TokenStore;
+use weirgate_config::{Keeper, News, Watcher};
+use weirgate_control::audit::Audit;
+use weirgate_control::store::tokens::Token;
+use weirgate_control::vault::MasterKey;
+use weirgate_control::{Control, Store, api, lifecycle};
 
 use crate::background::Background;
 use crate::drain::{Drain, Stop};
 use crate::edge::Edge;
 use crate::error::ProxyError;
-use crate::live::{self, Live, unix_now};
+use crate::identity;
+use crate::live::{self, Live, errors};
 use crate::ops::Operations;
 use crate::tls::Certificate;
-
-/// A state of the config folder, good or not.
-type Change = Result<Arc<Snapshot>, Arc<Diagnostics>>;
 
 /// How long the watcher waits for a burst of file events to end.
 const DEBOUNCE: Duration = Duration::from_millis(40);
@@ -35,37 +34,34 @@ const DEBOUNCE: Duration = Duration::from_millis(40);
 const READ_BUFFER: usize = 16 * 1024;
 /// Write buffer per connection: head and body of a small answer leave in one write.
 const WRITE_BUFFER: usize = 8 * 1024;
-/// The admin of a new gateway, unless WEIRGATE_ADMIN_TOKEN names a token.
-const ADMIN: &str = "admin";
 
 /// Runs until a signal ends the process.
 pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCode, ProxyError> {
-    let (tell, changes) = sync_channel(1);
-    // The first load comes at once; the watcher waits for the changes that follow to be taken.
-    let _watcher = Watcher::start(config, Arc::new(NoSecrets), DEBOUNCE, move |change| {
-        let _ = tell.send(change);
-    })
-    .map_err(|e| ProxyError::Config(e.to_string()))?;
-    let first = changes.recv().map_err(|_| ProxyError::Config("the watcher ended before it loaded anything".into()))?;
-    let tokens = TokenStore::open(state)?;
-    let (first, broken) = match first {
-        Ok(first) => (first, None),
-        Err(broken) => (last_good(config, state, &broken)?, Some(broken)),
-    };
+    // For all that speaks TLS: listeners, upstreams, engines' health, issuers' keys.
+    pingora_rustls::install_default_crypto_provider();
+    let store = Arc::new(open_store(state)?);
+    let keeper = open_keeper(config, &store)?;
+    let first = keeper.current();
     for warning in &first.warnings {
         log::warn!("{warning}");
     }
-    let admin_token = admin_token(&tokens)?;
-    let live = Arc::new(Live::new(first.clone(), state, tokens, admin_token.as_deref())?);
-
+    let mut tokens = store.tokens()?;
+    let admin_token = admin_token(&store, &mut tokens)?;
+    let live = Arc::new(Live::new(keeper.clone(), store.clone(), tokens, admin_token.as_deref())?);
+    match live.config_error() {
+        Some(why) => live.refuse(&why),
+        None => keep(&store, &first),
+    }
     let listeners = chosen(&first, listen);
     let certificates = certificates(&listeners)?;
-    match broken {
-        Some(broken) => live.refuse(errors(&broken)),
-        None => keep(state, &first),
-    }
-    follow(changes, live.clone(), certificates.clone(), state.into())?;
+    let audit = Audit::open(state)?;
+    let control = Arc::new(Control { store: store.clone(), keeper: keeper.clone(), plane: live.clone(), audit });
+    // Rows first: an endpoint that is served is one that the API knows. The watcher comes when all are told of changes.
+    lifecycle::attach(&control);
+    follow(&keeper, live.clone(), certificates.clone(), store);
+    let _watcher = Watcher::start(keeper, DEBOUNCE).map_err(|e| ProxyError::Config(e.to_string()))?;
 
+    let router = api::router(control.clone());
     let (stop, stopped) = watch::channel(false);
     let (stop_engines, engines_stop) = watch::channel(false);
     let (engines_ended, ended) = watch::channel(false);
@@ -73,17 +69,18 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     let mut server = server(grace, live::threads(first.settings.threads));
     for h2c in [true, false] {
         let of_this_kind = listeners.iter().zip(&certificates).filter(|(listener, _)| listener.h2c == h2c);
-        add_gateway(&mut server, &live, h2c, of_this_kind)?;
+        add_gateway(&mut server, Edge::new(live.clone(), &router, h2c), h2c, of_this_kind)?;
     }
     if let Some(operations) = &first.settings.operations {
         let address = operations.address;
         check_free(address)?;
-        let mut service = Service::new("operations".into(), Operations { live: live.clone() });
+        let router = operations.control_api.then_some(router);
+        let mut service = Service::new("operations".into(), Operations { live: live.clone(), router });
         service.add_tcp(&address.to_string());
         service.threads = Some(1);
         server.add_service(service);
     }
-    let background = Background { live: live.clone(), stop_engines: engines_stop, engines_ended };
+    let background = Background { live: live.clone(), control, stop_engines: engines_stop, engines_ended };
     let mut background = background_service("background", background);
     background.threads = Some(1);
     server.add_service(background);
@@ -97,60 +94,53 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was served before, when the files do not validate at a start.
-fn last_good(config: &Path, state: &Path, broken: &Diagnostics) -> Result<Arc<Snapshot>, ProxyError> {
-    let refused = || ProxyError::Config(errors(broken));
-    let documents = last_good::load(state)?.ok_or_else(refused)?;
-    let snapshot = weirgate_config::load_documents(documents, config, &NoSecrets).map_err(|_| refused())?;
-    Ok(Arc::new(snapshot))
+/// The state, with its secrets readable.
+pub fn open_store(state: &Path) -> Result<Store, ProxyError> {
+    let store = Store::open(state)?;
+    store.unlock(MasterKey::from_env()?)?;
+    Ok(store)
 }
 
-/// Keeps a good state for the next start. That it cannot be kept is no reason not to serve it.
-fn keep(state: &Path, snapshot: &Snapshot) {
-    if let Err(e) = last_good::save(state, &snapshot.documents) {
+/// The config folder, or what was served before if it does not validate.
+fn open_keeper(config: &Path, store: &Arc<Store>) -> Result<Arc<Keeper>, ProxyError> {
+    let last_good = Some(store.documents()?).filter(|documents| !documents.is_empty());
+    let lock = store.folder().join("config.lock");
+    let opened = Keeper::open(config, &lock, store.clone(), last_good);
+    opened.map(Arc::new).map_err(|broken| ProxyError::Config(errors(&broken)))
+}
+
+/// Puts each change to use before the write that made it returns.
+fn follow(keeper: &Keeper, live: Arc<Live>, certificates: Vec<Option<Arc<Certificate>>>, store: Arc<Store>) {
+    keeper.listen(move |news| match news {
+        News::Good(snapshot) => {
+            certificates.iter().flatten().for_each(|certificate| certificate.reload());
+            live.accept(snapshot);
+            keep(&store, snapshot);
+        }
+        News::Broken(diagnostics) => live.refuse(&errors(diagnostics)),
+    });
+}
+
+/// Keeps a good state for a start with broken files, before the write that made it is acknowledged: what was acknowledged
+/// must be served after a crash, also beside a file that someone is just editing. That it cannot be kept is no reason not
+/// to serve it.
+fn keep(store: &Store, snapshot: &Snapshot) {
+    if let Err(e) = store.save_documents(&snapshot.documents) {
         log::error!("{e}; a restart with broken files would have nothing to serve");
     }
 }
 
-/// Puts each change to use, on a thread of its own: compiling and looking names up may take a moment.
-fn follow(
-    changes: Receiver<Change>,
-    live: Arc<Live>,
-    certificates: Vec<Option<Arc<Certificate>>>,
-    state: PathBuf,
-) -> Result<(), ProxyError> {
-    let apply = move || {
-        for change in changes {
-            match change {
-                Ok(snapshot) => {
-                    certificates.iter().flatten().for_each(|certificate| certificate.reload());
-                    keep(&state, &snapshot);
-                    live.accept(snapshot);
-                }
-                Err(diagnostics) => live.refuse(errors(&diagnostics)),
-            }
-        }
-    };
-    let failed = |source| ProxyError::Io { what: "starting the reload thread".into(), source };
-    std::thread::Builder::new().name("reload".into()).spawn(apply).map(|_| ()).map_err(failed)
-}
-
-/// The errors alone: `weirgate check` shows the warnings too.
-fn errors(diagnostics: &Diagnostics) -> String {
-    let errors = diagnostics.iter().filter(|finding| finding.severity == Severity::Error);
-    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// The token of the environment, or at the very first start a new one, printed once.
-fn admin_token(tokens: &TokenStore) -> Result<Option<String>, ProxyError> {
+/// The token of the environment, or at the very first start a new one among the others, printed once.
+fn admin_token(store: &Store, tokens: &mut Vec<Token>) -> Result<Option<String>, ProxyError> {
     if let Ok(token) = std::env::var("WEIRGATE_ADMIN_TOKEN")
         && !token.is_empty()
     {
         return Ok(Some(token));
     }
-    if tokens.list()?.is_empty() {
-        let token = tokens.create(ADMIN, vec![], true, unix_now(), None)?;
-        println!("admin token (shown once, kept as a hash only): {token}");
+    if tokens.is_empty() {
+        let (text, token) = store.create_token(&identity::admin(), "command", "made at the first start", None)?;
+        tokens.push(token);
+        println!("admin token (shown once, kept as a hash only): {text}");
     }
     Ok(None)
 }
@@ -184,12 +174,12 @@ fn server(grace: Duration, threads: usize) -> Server {
 /// One service for all listeners of a kind: a service has its own threads.
 fn add_gateway<'a>(
     server: &mut Server,
-    live: &Arc<Live>,
+    edge: Edge,
     h2c: bool,
     listeners: impl Iterator<Item = (&'a Listener, &'a Option<Arc<Certificate>>)>,
 ) -> Result<(), ProxyError> {
     let name = if h2c { "gateway" } else { "gateway without h2c" };
-    let mut service = Service::new(name.into(), Edge::new(live.clone(), h2c));
+    let mut service = Service::new(name.into(), edge);
     let mut any = false;
     for (listener, certificate) in listeners {
         check_free(listener.address)?;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rand::Rng;
 use weirgate_config::snapshot::{
-    Endpoint as EndpointPlan, PermissionLevel, PermissionPrincipal, ServedEntity, Settings, Snapshot, Task,
+    Endpoint as EndpointPlan, ServedEntity, Settings, Snapshot, Target, Task, UpstreamDefaults,
 };
+use weirgate_control::access;
 use weirgate_policy::door::Refusal;
-use weirgate_policy::identity::{Directory, Principal};
-use weirgate_policy::permission::{Grantee, Grants, Level};
+use weirgate_policy::identity::Principal;
+use weirgate_policy::permission::Grants;
 use weirgate_policy::pick::weighted;
 use weirgate_policy::reason::Reason;
 
@@ -27,9 +28,7 @@ pub struct Table {
     pub generation: u64,
     /// Limits and deadlines.
     pub settings: Settings,
-    /// Accepted tokens.
-    pub directory: Directory,
-    endpoints: HashMap<Arc<str>, Endpoint>,
+    endpoints: HashMap<Arc<str>, Arc<Endpoint>>,
 }
 
 /// A serving endpoint.
@@ -41,6 +40,8 @@ pub struct Endpoint {
     /// Who may use it.
     pub grants: Grants,
     entities: Vec<Arc<Entity>>,
+    /// What it was compiled from.
+    plan: Arc<EndpointPlan>,
 }
 
 /// One model behind an endpoint.
@@ -49,31 +50,40 @@ pub struct Entity {
     pub name: Arc<str>,
     weight: u32,
     upstream: Result<Upstream, Refusal>,
+    /// The process or server behind a catalogue model.
+    engine: Option<Arc<Engine>>,
     /// Its series.
     pub metrics: Arc<EntityMetrics>,
 }
 
 impl Table {
-    /// Compiles a snapshot; what does not change finds its old state in `shared`.
-    pub fn compile(snapshot: &Snapshot, directory: Directory, shared: &Registries) -> Self {
-        let endpoints: HashMap<_, _> = snapshot
-            .endpoints
-            .values()
-            .map(|plan| (plan.name.clone(), Endpoint::compile(plan, &snapshot.settings, shared)))
-            .collect();
-        Table { generation: snapshot.generation, settings: snapshot.settings.clone(), directory, endpoints }
+    /// Compiles a snapshot; what does not change finds its old state in `shared`, and an endpoint whose plan is the same
+    /// as before is taken over whole.
+    pub fn compile(snapshot: &Snapshot, before: Option<&Table>, shared: &Registries) -> Self {
+        let settings = &snapshot.settings;
+        let before = before.filter(|table| table.settings.upstreams == settings.upstreams);
+        let compile = |plan: &Arc<EndpointPlan>| {
+            let same = before.and_then(|table| table.endpoints.get(&plan.name));
+            match same.filter(|endpoint| Arc::ptr_eq(&endpoint.plan, plan)) {
+                Some(endpoint) => endpoint.clone(),
+                None => Arc::new(Endpoint::compile(plan, settings, shared)),
+            }
+        };
+        let endpoints = snapshot.endpoints.values().map(|plan| (plan.name.clone(), compile(plan))).collect();
+        Table { generation: snapshot.generation, settings: settings.clone(), endpoints }
     }
 
     /// The endpoint of a name that a client gave.
     pub fn endpoint(&self, name: &str) -> Result<&Endpoint, Refusal> {
-        self.endpoints.get(name).ok_or_else(|| {
+        self.endpoints.get(name).map(|endpoint| &**endpoint).ok_or_else(|| {
             Refusal::new(Reason::EndpointNotFound, format!("there is no endpoint called {}", shorten(name))).at("model")
         })
     }
 
     /// The endpoints that a principal may query, by name.
     pub fn visible_to(&self, principal: &Principal) -> Vec<&Endpoint> {
-        let mut visible: Vec<_> = self.endpoints.values().filter(|e| e.grants.may_query(principal)).collect();
+        let endpoints = self.endpoints.values().map(|endpoint| &**endpoint);
+        let mut visible: Vec<_> = endpoints.filter(|e| e.grants.may_query(principal)).collect();
         visible.sort_by(|a, b| a.name.cmp(&b.name));
         visible
     }
@@ -86,35 +96,42 @@ impl Table {
     }
 
     /// The engines that the endpoints use.
-    pub fn engines(&self) -> Vec<Arc<Engine>> {
-        self.upstreams().filter_map(|upstream| upstream.engine.clone()).collect()
+    pub fn engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.entities().filter_map(|entity| entity.engine.as_ref())
     }
 
-    /// Whether an address is in use.
-    pub fn uses(&self, address: &Arc<Address>) -> bool {
-        self.upstreams().any(|upstream| Arc::ptr_eq(&upstream.address, address))
+    /// The addresses that requests are sent to.
+    pub fn addresses(&self) -> impl Iterator<Item = &Arc<Address>> {
+        self.entities().filter_map(|entity| entity.upstream.as_ref().ok()).map(|upstream| &upstream.address)
     }
 
-    fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        self.endpoints.values().flat_map(|e| &e.entities).filter_map(|entity| entity.upstream.as_ref().ok())
+    /// The series that are counted in.
+    pub fn series(&self) -> impl Iterator<Item = &Arc<EntityMetrics>> {
+        self.entities().map(|entity| &entity.metrics)
+    }
+
+    fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.endpoints.values().flat_map(|endpoint| &endpoint.entities)
     }
 }
 
 impl Endpoint {
-    fn compile(plan: &EndpointPlan, settings: &Settings, shared: &Registries) -> Self {
+    fn compile(plan: &Arc<EndpointPlan>, settings: &Settings, shared: &Registries) -> Self {
         let entity = |served: &Arc<ServedEntity>| {
             Arc::new(Entity {
                 name: served.name.clone(),
                 weight: served.weight,
                 upstream: Upstream::build(&served.target, &settings.upstreams, shared),
+                engine: engine(&served.target, &settings.upstreams, shared),
                 metrics: shared.metrics.entity(&plan.name, &served.name),
             })
         };
         Endpoint {
             name: plan.name.clone(),
             task: plan.task,
-            grants: grants(plan),
+            grants: access::grants(plan),
             entities: plan.entities.iter().map(entity).collect(),
+            plan: plan.clone(),
         }
     }
 
@@ -169,24 +186,15 @@ impl Entity {
     }
 }
 
-fn not_ready(name: &str) -> Refusal {
-    Refusal::new(Reason::EngineNotReady, format!("no engine behind {name} is ready; it is starting or being restarted"))
+/// Watched also where requests cannot be sent yet, as with custom models: operators and the API want to know.
+fn engine(target: &Target, settings: &UpstreamDefaults, shared: &Registries) -> Option<Arc<Engine>> {
+    match target {
+        // The upstream has said why, if there can be none.
+        Target::Local(model) => shared.engines.get_or_start(model, settings, shared).ok(),
+        Target::External(_) => None,
+    }
 }
 
-fn grants(plan: &EndpointPlan) -> Grants {
-    let Some(permissions) = &plan.permissions else { return Grants::Everyone };
-    let grant = |permission: &weirgate_config::snapshot::Permission| {
-        let to = match &permission.principal {
-            PermissionPrincipal::User(name) => Grantee::User(name.clone()),
-            PermissionPrincipal::Group(name) => Grantee::Group(name.clone()),
-            PermissionPrincipal::ServicePrincipal(id) => Grantee::ServicePrincipal(id.clone()),
-        };
-        let level = match permission.level {
-            PermissionLevel::CanView => Level::View,
-            PermissionLevel::CanQuery => Level::Query,
-            PermissionLevel::CanManage => Level::Manage,
-        };
-        (to, level)
-    };
-    Grants::Listed(permissions.iter().map(grant).collect())
+fn not_ready(name: &str) -> Refusal {
+    Refusal::new(Reason::EngineNotReady, format!("no engine behind {name} is ready; it is starting or being restarted"))
 }

@@ -21,7 +21,6 @@ pub struct Certificate {
 impl Certificate {
     /// Reads chain and key.
     pub fn load(files: &TlsFiles) -> Result<Self, ProxyError> {
-        pingora_rustls::install_default_crypto_provider();
         Ok(Certificate { files: files.clone(), current: ArcSwap::from_pointee(read(files)?) })
     }
 

@@ -14,8 +14,9 @@ def token(secret, user, groups=(), **more):
 
 
 def openai(name, base, model="gpt-4o-mini", task=CHAT, key=UPSTREAM_KEY):
-    """A served entity of the provider `openai`."""
-    config = {"openai_api_base": base, "openai_api_key_plaintext": key}
+    """A served entity of the provider `openai`; `key` is a secret reference or the value itself."""
+    field = "openai_api_key" if key.startswith("{{") else "openai_api_key_plaintext"
+    config = {"openai_api_base": base, field: key}
     return {"name": name, "external_model": {"name": model, "provider": "openai", "task": task, "openai_config": config}}
 
 

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from . import places
+from . import models, places
 
 DONE = b"data: [DONE]\n\n"
 
@@ -182,3 +182,30 @@ def always(make):
 
 
 hello = always(lambda request: answer(completion()))
+
+
+def speak(request):
+    """Answers any OpenAI-style request with the request's model, whose name is in the text, too; and GETs, as engines do for health and models."""
+    if request.method == "GET":
+        return answer({"object": "list", "data": [{"id": name, "object": "model"} for name in models.ON_SERVERS]})
+    body = request.json()
+    model = body.get("model", "none")
+    if "input" in body:
+        data = [{"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}]
+        return answer({"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+    if "prompt" in body:
+        choice = {"index": 0, "text": f"from {model}", "finish_reason": "stop", "logprobs": None}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+        return answer({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": model, "choices": [choice], "usage": usage})
+    if body.get("stream"):
+        events = delta("from ") + delta(str(model)) + DONE
+        return answer(events, content_type="text/event-stream")
+    return answer(completion(f"from {model}", model))
+
+
+def speaker():
+    """An upstream that answers as `speak` does and remembers what it was asked."""
+    def script(connection):
+        while request := connection.request_any():
+            connection.send(speak(request))
+    return Upstream(script)

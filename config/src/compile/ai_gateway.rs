@@ -7,7 +7,7 @@ use crate::{
         AiGatewaySpec, GatewayRateLimitKey, GatewayRateLimitSpec, GuardrailSpec, InferenceTableSpec, RateLimitKey,
         RateLimitSpec,
     },
-    snapshot::EndpointKind,
+    snapshot::{EndpointKind, Task},
 };
 
 /// Contract §5.1.
@@ -26,12 +26,22 @@ pub(super) fn legacy_rate_limits(list: &[RateLimitSpec], kind: EndpointKind, at:
     }
 }
 
-pub(super) fn ai_gateway(spec: &AiGatewaySpec, kind: EndpointKind, at: &Pointer, out: &mut Findings) {
+pub(super) fn ai_gateway(
+    spec: &AiGatewaySpec,
+    kind: EndpointKind,
+    task: Option<Task>,
+    at: &Pointer,
+    out: &mut Findings,
+) {
     if let Some(guardrails) = &spec.guardrails {
         for (side, guardrail) in [("input", &guardrails.input), ("output", &guardrails.output)] {
             if let Some(guardrail) = guardrail {
                 needs_no_classifier(guardrail, &at.key("guardrails").key(side), out);
             }
+        }
+        if task == Some(Task::Embeddings) && guardrails.output.is_some() {
+            let message = "embeddings have no text to check and this has no effect; use `input`";
+            out.warning_on_key(&at.key("guardrails").key("output"), message);
         }
     }
     if let Some(table) = &spec.inference_table_config {

@@ -63,9 +63,11 @@ impl<'a> Field<'a> {
             }
         };
         Some(match secret {
+            // Contract §6.2: found at query time. A file's author is told right away.
             Secret::Value(text) if usage == Use::Header && text.expose().contains(char::is_control) => {
                 let why = "its value holds a control character, which no header can carry".to_owned();
-                missing(Secret::Missing { reference: format!("`{name}`"), why }, &block.key(name), cx, out)
+                let secret = Secret::Missing { reference: format!("`{name}`"), why };
+                if cx.door == Door::File { missing(secret, &block.key(name), cx, out) } else { secret }
             }
             other => other,
         })
@@ -73,30 +75,32 @@ impl<'a> Field<'a> {
 }
 
 fn resolve(reference: &SecretRef, name: &str, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<Secret> {
-    let forms = match cx.door {
+    if Reference::parse(&reference.0).is_none() {
+        let forms = forms(cx.door);
+        let message =
+            format!("`{name}` takes a secret reference, {forms}; the value itself belongs in `{name}_plaintext`");
+        out.error(at, message);
+        return None;
+    }
+    look_up(&reference.0, at, cx, out)
+}
+
+fn forms(door: Door) -> &'static str {
+    match door {
         Door::File => "{{secrets/scope/key}}, {{env/NAME}} or {{file/PATH}}",
         Door::Rest => "{{secrets/scope/key}}",
-    };
-    match (Reference::parse(&reference.0), cx.door) {
-        (None, _) => {
-            let message =
-                format!("`{name}` takes a secret reference, {forms}; the value itself belongs in `{name}_plaintext`");
-            out.error(at, message);
-            None
-        }
-        (Some(Reference::Env(_) | Reference::File(_)), Door::Rest) => {
-            out.error(at, format!("this form of reference is for files only; over REST use {forms}"));
-            None
-        }
-        _ => Some(look_up(&reference.0, at, cx, out)),
     }
 }
 
 /// Looks a well-formed reference up and notes the dependency.
-pub(crate) fn look_up(reference: &str, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Secret {
+pub(crate) fn look_up(reference: &str, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Option<Secret> {
+    if cx.door == Door::Rest && !matches!(Reference::parse(reference), Some(Reference::Store { .. })) {
+        out.error(at, format!("this form of reference is for files only; over REST use {}", forms(cx.door)));
+        return None;
+    }
     let secret = cx.secrets.resolve(reference);
     out.dependencies.secret(reference, &secret);
-    missing(secret, at, cx, out)
+    Some(missing(secret, at, cx, out))
 }
 
 fn missing(secret: Secret, at: &Pointer, cx: &Context<'_>, out: &mut Findings) -> Secret {

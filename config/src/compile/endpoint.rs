@@ -29,7 +29,7 @@ pub(crate) fn compile(spec: EndpointSpec, cx: &Context<'_>, out: &mut Findings) 
     };
     ai_gateway::legacy_rate_limits(&spec.rate_limits, kind, &root.key("rate_limits"), out);
     if let Some(block) = &spec.ai_gateway {
-        ai_gateway::ai_gateway(block, kind, &root.key("ai_gateway"), out);
+        ai_gateway::ai_gateway(block, kind, task, &root.key("ai_gateway"), out);
     }
     if kind == EndpointKind::External && spec.telemetry_config.is_some() {
         out.warning_on_key(

@@ -34,7 +34,7 @@ pub(super) fn listed(config: &ConfigSpec, at: &Pointer, out: &mut Findings) -> V
 }
 
 /// An entity's own name, or the one that contract §3.1 derives; `None` when nothing names its model.
-pub(super) fn name(spec: &ServedEntitySpec) -> Option<String> {
+pub fn name(spec: &ServedEntitySpec) -> Option<String> {
     if let Some(name) = &spec.name {
         return Some(name.clone());
     }

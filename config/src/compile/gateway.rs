@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::Findings;
+use super::{Findings, authentication};
 use crate::{
     diagnostic::Pointer,
-    document::{ByteSize, GatewaySpec, ListenerSpec, Span, TlsSpec, TokenSpec},
+    document::{ByteSize, GatewaySpec, ListenerSpec, Span, TlsSpec},
     snapshot::{
-        EngineSettings, KeepAlive, Limits, Listener, Operations, PrincipalKind, PrincipalSpec, Settings, TlsFiles,
+        EngineSettings, JwtIssuer, KeepAlive, Limits, Listener, Operations, PrincipalSpec, Settings, TlsFiles,
         TokenEntry, UpstreamDefaults,
     },
 };
@@ -22,6 +22,8 @@ const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALH
 pub(crate) struct Gateway {
     pub settings: Settings,
     pub tokens: Vec<TokenEntry>,
+    pub principals: Vec<PrincipalSpec>,
+    pub issuers: Vec<JwtIssuer>,
 }
 
 pub(crate) fn gateway(spec: &GatewaySpec, folder: &Path, out: &mut Findings) -> Gateway {
@@ -57,9 +59,13 @@ pub(crate) fn gateway(spec: &GatewaySpec, folder: &Path, out: &mut Findings) -> 
             threads: spec.engine.threads.map(|threads| threads as usize),
             deploy_timeout: spec.engine.deploy_timeout.0,
         },
+        readable_secrets: spec.secrets.readable,
     };
-    let tokens = tokens(&spec.authentication.tokens, &root.key("authentication").key("tokens"), out);
-    Gateway { settings, tokens }
+    let at = root.key("authentication");
+    let tokens = authentication::tokens(&spec.authentication.tokens, &at.key("tokens"), out);
+    let principals = authentication::principals(&spec.authentication.principals, &at.key("principals"), out);
+    let issuers = authentication::issuers(&spec.authentication.jwt, &at.key("jwt"), upstreams.allow_private, out);
+    Gateway { settings, tokens, principals, issuers }
 }
 
 /// A bare name is looked for on the `PATH`; anything else is a path.
@@ -155,6 +161,7 @@ fn spans_and_sizes(spec: &GatewaySpec, root: &Pointer, out: &mut Findings) {
         ("upstreams", "first_byte", upstreams.first_byte),
         ("upstreams", "gap", upstreams.gap),
         ("upstreams", "total", upstreams.total),
+        ("engine", "deploy_timeout", spec.engine.deploy_timeout),
     ];
     for (block, key, _) in spans.iter().filter(|(_, _, span)| *span == Span(Duration::ZERO)) {
         out.error(&root.key(block).key(key), format!("`{key}` must be more than zero"));
@@ -172,40 +179,4 @@ fn spans_and_sizes(spec: &GatewaySpec, root: &Pointer, out: &mut Findings) {
         );
         out.error(&root.key("limits").key("bodies_in_flight"), message);
     }
-}
-
-fn tokens(list: &[TokenSpec], at: &Pointer, out: &mut Findings) -> Vec<TokenEntry> {
-    let mut tokens: Vec<TokenEntry> = Vec::new();
-    for (index, spec) in list.iter().enumerate() {
-        let at = at.index(index);
-        let Some(token) = token(spec, &at, out) else { continue };
-        if tokens.iter().any(|earlier| earlier.sha256 == token.sha256) {
-            out.error(&at.key("sha256"), "the same token is listed above already; keep one");
-        }
-        tokens.push(token);
-    }
-    tokens
-}
-
-fn token(spec: &TokenSpec, at: &Pointer, out: &mut Findings) -> Option<TokenEntry> {
-    let principals = vec![("user", spec.user.as_deref()), ("service_principal", spec.service_principal.as_deref())];
-    let principal = out.exactly_one(at, principals);
-    let mut sha256 = [0; 32];
-    let decoded = hex::decode_to_slice(&spec.sha256, &mut sha256);
-    let expires_at = match &spec.expires {
-        Some(text) => match text.parse::<jiff::Timestamp>() {
-            Ok(time) => Some(u64::try_from(time.as_second()).unwrap_or(0)),
-            Err(_) => {
-                out.error(&at.key("expires"), "not a time; expected RFC 3339, for example 2027-01-31T00:00:00Z");
-                return None;
-            }
-        },
-        None => None,
-    };
-    let (key, name) = principal?;
-    decoded.ok()?;
-    let kind = if key == "user" { PrincipalKind::User } else { PrincipalKind::ServicePrincipal };
-    let groups = spec.groups.iter().map(|group| group.as_str().into()).collect();
-    let principal = PrincipalSpec { kind, name: name.into(), groups, admin: spec.admin };
-    Some(TokenEntry { sha256, principal, expires_at })
 }

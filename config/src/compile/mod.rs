@@ -2,6 +2,7 @@
 //! yields a [`Problem`] at its place and no value.
 
 mod ai_gateway;
+mod authentication;
 mod base_url;
 mod catalog;
 mod credential;
@@ -18,6 +19,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) use catalog::models;
 pub(crate) use endpoint::compile as compile_endpoint;
 pub use endpoint::endpoint;
+pub use entity::name as entity_name;
 pub(crate) use gateway::{Gateway, gateway};
 
 use crate::{

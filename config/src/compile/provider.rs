@@ -17,6 +17,10 @@ use crate::{
     snapshot::{AwsCredential, CustomAuth, ExternalModel, ProviderConfig},
 };
 
+/// Headers that say where a message starts and ends or goes; set from outside they would let one request hide another.
+const FRAMING: [&str; 9] =
+    ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+
 pub(super) fn external_model(
     spec: &ExternalModelSpec,
     at: &Pointer,
@@ -183,6 +187,10 @@ fn custom(spec: &CustomProviderSpec, at: &Pointer, cx: &Context<'_>, out: &mut F
         spec.api_key_auth.as_ref().map(|auth| (Some(&auth.key), (&auth.value, &auth.value_plaintext) as Pair<'_>));
     let bearer = spec.bearer_token_auth.as_ref().map(|auth| (None, (&auth.token, &auth.token_plaintext) as Pair<'_>));
     let (block, (header, pair)) = out.exactly_one(at, vec![("api_key_auth", header), ("bearer_token_auth", bearer)])?;
+    if let Some(name) = header.filter(|name| FRAMING.iter().any(|taken| name.eq_ignore_ascii_case(taken))) {
+        let message = format!("the header `{name}` belongs to the connection; a key cannot go there");
+        out.error(&at.key(block).key("key"), message);
+    }
     let field = Field::new(if header.is_some() { "value" } else { "token" }, pair.0, pair.1);
     let secret = field.compile(Use::Header, &at.key(block), cx, out)?;
     let auth = match header {

@@ -10,8 +10,13 @@ use super::{AiGatewaySpec, ExternalModelSpec, Percent, RateLimitSpec, SecretRef,
 /// Names of endpoints and served entities (contract §3.1).
 pub(crate) const NAME_EXPECTED: &str = "1 to 63 letters, digits, - or _";
 
+/// Whether a text can name an endpoint.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "endpoints/<name>.yaml")]
 pub struct EndpointSpec {
     /// Unique; in a file, the file's name without its ending.
@@ -31,7 +36,7 @@ pub struct EndpointSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<TagSpec>,
     /// Stored and shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub route_optimized: bool,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -52,6 +57,7 @@ pub struct EndpointSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uc_system_metrics_export_state: Option<MetricsExportState>,
     /// Who may do what, beside admins. Without it every principal may query; an empty list leaves admins alone.
+    #[schemars(length(max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<PermissionSpec>>,
     /// What goes beyond the REST body.
@@ -251,6 +257,7 @@ pub enum WorkloadType {
 #[schemars(deny_unknown_fields)]
 pub struct TrafficSpec {
     /// Percentages sum to 100; a model without a route gets 0.
+    #[schemars(length(max = 15))]
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
 }

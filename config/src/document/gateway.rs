@@ -1,9 +1,12 @@
 //! `weirgate.yaml`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, Span};
+use crate::snapshot::JwtAlgorithm;
 
 /// Gateway settings: listeners, limits, deadlines, authentication. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +34,8 @@ pub struct GatewaySpec {
     pub authentication: AuthenticationSpec,
     /// The local inference engine.
     pub engine: EngineSpec,
+    /// Secrets of the REST API.
+    pub secrets: SecretsSpec,
 }
 
 /// A public listener.
@@ -178,6 +183,12 @@ pub struct AuthenticationSpec {
     /// Bearer tokens by their hash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<TokenSpec>,
+    /// Groups and rights of principals, whatever their tokens say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub principals: Vec<KnownPrincipalSpec>,
+    /// Issuers whose JWTs are accepted as bearer tokens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jwt: Vec<JwtIssuerSpec>,
 }
 
 /// A bearer token. Exactly one of user and service_principal.
@@ -204,6 +215,72 @@ pub struct TokenSpec {
     /// When it stops being accepted, RFC 3339, for example 2027-01-31T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+}
+
+/// A principal whose groups are decided here. Exactly one of user and service_principal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct KnownPrincipalSpec {
+    /// Name of the user.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Application id of the service principal.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_principal: Option<String>,
+    /// Its groups, beside `users`; replaces what its tokens say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Member of `admins`: may do everything.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+/// An issuer of JWTs (RFC 7519), for example an OpenID Connect provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct JwtIssuerSpec {
+    /// The `iss` claim, to the letter.
+    #[schemars(length(min = 1, max = 1024))]
+    pub issuer: String,
+    /// Accepted `aud` claims; one of them must be in the token.
+    #[schemars(length(min = 1))]
+    pub audiences: Vec<String>,
+    /// Where its keys (JWKS) are. Default: the jwks_uri of ISSUER/.well-known/openid-configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<String>,
+    /// Accepted signature algorithms. Default: RS256 and ES256.
+    #[schemars(length(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithms: Option<Vec<JwtAlgorithm>>,
+    /// Claim that names the user. Default: sub.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_claim: Option<String>,
+    /// Claim with the application id of a service principal, for tokens without the user's claim.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_principal_claim: Option<String>,
+    /// Claim with the list of groups. Default: tokens bring no groups.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups_claim: Option<String>,
+    /// What the issuer's groups are called here; with entries, all other groups are dropped.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, String>,
+    /// How far clocks may differ, at most 10m. Default: 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leeway: Option<Span>,
+}
+
+/// Secrets of the REST API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct SecretsSpec {
+    /// Whether `GET /api/2.0/secrets/get` shows values to principals with READ on the scope. Default: false, nobody can read one back.
+    pub readable: bool,
 }
 
 /// The local inference engine.

@@ -195,9 +195,11 @@ pub struct OpenAiSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openai_deployment_name: Option<String>,
     /// Sent as OpenAI-Organization.
+    #[schemars(regex(pattern = r"^[!-~]{1,255}$"), extend("x-expected" = "an organization id such as org-123"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openai_organization: Option<String>,
     /// azuread only.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9.-]{1,255}$"), extend("x-expected" = "a tenant's id or domain"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub microsoft_entra_tenant_id: Option<String>,
     /// azuread only.
@@ -263,6 +265,7 @@ pub struct AmazonBedrockSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws_secret_access_key_plaintext: Option<Plaintext>,
     /// Instance profile, instead of keys.
+    #[schemars(length(min = 1, max = 2048))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_profile_arn: Option<String>,
     /// Not supported here; use keys or an instance profile.

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HOST, HeaderValue};
 use percent_encoding::percent_decode_str;
 use weirgate_policy::identity::ADMINS;
 use weirgate_policy::reason::Reason;
 
+use super::request::Parameters;
 use super::route::Method;
 use super::{Answer, Problem, Request, Route};
 use crate::audit::Entry;
@@ -48,7 +49,8 @@ async fn serve(table: &Table, control: Arc<Control>, request: axum::extract::Req
         return Problem::new(Reason::BodyTooLarge, format!("the body is over {limit} bytes")).into_response();
     };
     let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let request = Request { control, caller, path, query, body, target: Arc::new(OnceLock::new()) };
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let request = Request { control, caller, path, query, body, host, target: Arc::new(OnceLock::new()) };
     let result = tokio::task::spawn_blocking(move || run(&route, request)).await;
     // The task cannot panic; it is lost only when the runtime stops.
     result.unwrap_or_else(|_| Err(Problem::new(Reason::Overloaded, "the gateway is stopping"))).into_response()
@@ -125,7 +127,7 @@ struct Table(Vec<Arc<Route>>);
 
 impl Table {
     /// The route of a method and a path, with the path's parameters. Where two fit, the one that has the fixed segment first.
-    fn find(&self, method: &http::Method, path: &str) -> Result<(Arc<Route>, Vec<(&'static str, String)>), Unmatched> {
+    fn find(&self, method: &http::Method, path: &str) -> Result<(Arc<Route>, Parameters), Unmatched> {
         let decoded: Result<Vec<Cow<'_, str>>, _> =
             path.trim_start_matches('/').split('/').map(|s| percent_decode_str(s).decode_utf8()).collect();
         let segments = decoded.map_err(|_| Unmatched::NotUtf8)?;
@@ -167,3 +169,7 @@ fn fits(path: &'static str, segments: &[Cow<'_, str>]) -> bool {
 fn parameters(path: &'static str) -> Vec<bool> {
     template(path).map(|segment| parameter(segment).is_some()).collect()
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

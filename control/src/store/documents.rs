@@ -1,7 +1,7 @@
 //! The last good config documents: what a gateway serves that is started again while the files on disk do not validate.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
@@ -30,7 +30,7 @@ impl Store {
     }
 }
 
-pub(super) fn put(connection: &Connection, path: &PathBuf, text: &str) -> Result<(), ControlError> {
+pub(super) fn put(connection: &Connection, path: &Path, text: &str) -> Result<(), ControlError> {
     let upsert = "INSERT INTO documents (path, text) VALUES (?1, ?2) ON CONFLICT (path) DO UPDATE SET text = ?2";
     connection.execute(upsert, params![name(path)?, text])?;
     Ok(())
@@ -42,7 +42,6 @@ fn load(connection: &Connection) -> Result<BTreeMap<PathBuf, String>, ControlErr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn name(path: &PathBuf) -> Result<&str, ControlError> {
-    let why = || "its name is not UTF-8".to_owned();
-    path.to_str().ok_or_else(|| ControlError::Damaged { path: path.clone(), why: why() })
+fn name(path: &Path) -> Result<&str, ControlError> {
+    path.to_str().ok_or_else(|| ControlError::Damaged { path: path.into(), why: "its name is not UTF-8".into() })
 }

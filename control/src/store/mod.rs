@@ -4,7 +4,11 @@
 //! synced to disk before they return; reading never waits for a writer. All methods block for disk; async code calls them through
 //! `spawn_blocking`.
 
+pub mod acls;
+mod backup;
 mod documents;
+pub mod endpoints;
+mod keyring;
 mod migrate;
 pub mod secrets;
 mod takeover;
@@ -20,6 +24,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use crate::ControlError;
 
+/// The database's file under the state folder.
+const DATABASE: &str = "weirgate.db";
 /// How long a writer waits for another process' transaction.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -31,6 +37,8 @@ pub struct Store {
     /// `data_version` of the writer's connection when it was last asked. A connection's own writes do not change it.
     seen: AtomicI64,
     workspace_id: String,
+    keyring: keyring::Keyring,
+    cache: endpoints::Cache,
 }
 
 impl Store {
@@ -40,7 +48,7 @@ impl Store {
         make_folder(folder)?;
         // Switching to WAL, migrating and taking over are one process' work at a time.
         let _opening = lock_folder(folder)?;
-        let path = folder.join("weirgate.db");
+        let path = folder.join(DATABASE);
         make_private(&path)?;
         let mut writer = connect(&path)?;
         migrate::run(&mut writer, &path)?;
@@ -49,7 +57,16 @@ impl Store {
         tokens::remove_expired(&writer)?;
         let reader = connect(&path)?;
         let seen = AtomicI64::new(data_version(&writer)?);
-        Ok(Store { folder: folder.into(), writer: Mutex::new(writer), reader: Mutex::new(reader), seen, workspace_id })
+        let cache = endpoints::cache(&reader)?;
+        Ok(Store {
+            folder: folder.into(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            seen,
+            workspace_id,
+            keyring: keyring::Keyring::new(folder),
+            cache,
+        })
     }
 
     /// The state folder.

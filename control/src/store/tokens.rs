@@ -2,7 +2,9 @@
 
 use rand::RngCore;
 use rusqlite::{Connection, Row, params};
+use weirgate_policy::door::Refusal;
 use weirgate_policy::identity::{Principal, PrincipalKind, TokenHash, hash_token};
+use weirgate_policy::reason::Reason;
 use zeroize::Zeroizing;
 
 use super::{Store, from_sql, to_sql};
@@ -10,6 +12,9 @@ use crate::{ControlError, now_ms};
 
 /// What a token starts with, so that scanners and people recognise a leaked one.
 pub const PREFIX: &str = "wg-";
+
+/// Most tokens of one principal.
+const MAX_COUNT: i64 = 10_000;
 
 /// A token as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub struct Token {
 pub fn generate() -> String {
     let mut bytes = Zeroizing::new([0u8; 32]);
     rand::rng().fill_bytes(&mut *bytes);
-    format!("{PREFIX}{}", &*Zeroizing::new(hex::encode(&*bytes)))
+    format!("{PREFIX}{}", &*Zeroizing::new(hex::encode(bytes.as_slice())))
 }
 
 impl Store {
@@ -55,6 +60,9 @@ impl Store {
     }
 
     /// Makes a token for a principal. The text is returned once and cannot be had again.
+    ///
+    /// # Errors
+    /// [`Reason::BadRequest`] if the principal has ten thousand already.
     pub fn create_token(
         &self,
         whose: &Principal,
@@ -78,6 +86,12 @@ impl Store {
         };
         self.write(|transaction| {
             remove_expired(transaction)?;
+            let count = "SELECT count(*) FROM tokens WHERE kind = ?1 AND name = ?2";
+            let count: i64 = transaction.query_row(count, [kind_name(token.kind), &token.name], |row| row.get(0))?;
+            if count >= MAX_COUNT {
+                let text = format!("{} has {MAX_COUNT} tokens; delete those that are not used any more", token.name);
+                return Err(Refusal::new(Reason::BadRequest, text).into());
+            }
             insert(transaction, &token)
         })?;
         Ok((text, token))

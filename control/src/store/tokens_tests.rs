@@ -54,8 +54,8 @@ fn owners_see_and_delete_their_own() {
     let (_folder, store) = store();
     let (_, ada) = store.create_token(&principal(USER, "ada"), "ada", "", None).unwrap();
     let (_, program) = store.create_token(&principal(PROGRAM, "ada"), "ada", "", None).unwrap();
-    assert_eq!(store.tokens_of(USER, "ada").unwrap(), [ada.clone()]);
-    assert_eq!(store.tokens_of(PROGRAM, "ada").unwrap(), [program.clone()]);
+    assert_eq!(store.tokens_of(USER, "ada").unwrap(), vec![ada.clone()]);
+    assert_eq!(store.tokens_of(PROGRAM, "ada").unwrap(), vec![program.clone()]);
     assert!(!store.delete_token(&ada.id, Some((PROGRAM, "ada"))).unwrap());
     assert!(!store.delete_token(&ada.id, Some((USER, "eve"))).unwrap());
     assert!(store.delete_token(&ada.id, Some((USER, "ada"))).unwrap());
@@ -86,4 +86,17 @@ fn concurrent_writers_lose_nothing() {
         }
     });
     assert_eq!(Store::open(folder.path()).unwrap().tokens().unwrap().len(), 40);
+}
+
+#[test]
+fn a_principal_has_ten_thousand_tokens_at_most() {
+    let (_folder, store) = store();
+    let fill = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 9999) \
+                INSERT INTO tokens SELECT hex(n), randomblob(32), 'user', 'ada', '[]', 0, '', 0, '', NULL FROM n";
+    store.write(|transaction| Ok(transaction.execute(fill, [])?)).unwrap();
+    store.create_token(&principal(USER, "ada"), "", "", None).unwrap();
+    assert!(matches!(store.create_token(&principal(USER, "ada"), "", "", None), Err(ControlError::Refused(_))));
+    store.create_token(&principal(USER, "eve"), "", "", None).unwrap();
+    store.create_token(&principal(PROGRAM, "ada"), "", "", None).unwrap();
+    assert_eq!(store.tokens().unwrap().len(), 10_002);
 }

@@ -1,6 +1,6 @@
 //! Who asks: tokens, their hashes, and the principals behind them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub enum PrincipalKind {
 }
 
 /// The account behind a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// Person or program.
     pub kind: PrincipalKind,
@@ -52,29 +52,64 @@ impl Principal {
 pub struct Credential {
     /// Whose token it is.
     pub principal: Arc<Principal>,
-    /// Unix seconds after which it is not accepted any more.
+    /// Unix seconds from which on it is not accepted any more.
     pub expires_at: Option<u64>,
 }
 
 /// All accepted tokens, by hash. Lookup is by hash, so its time says nothing about a token's characters.
 #[derive(Debug, Default)]
 pub struct Directory {
-    tokens: HashMap<TokenHash, Credential>,
+    tokens: HashMap<TokenHash, Known>,
+    /// Principals whose groups the configuration decides.
+    decided: HashMap<(PrincipalKind, Arc<str>), Arc<Principal>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    principal: Arc<Principal>,
+    /// Milliseconds since the epoch.
+    expires_at: Option<u64>,
 }
 
 impl Directory {
-    /// From hashes and credentials; a hash that comes twice keeps its last credential.
-    pub fn new(tokens: impl IntoIterator<Item = (TokenHash, Credential)>) -> Self {
-        Directory { tokens: tokens.into_iter().collect() }
+    /// From hashes, principals, and the milliseconds since the epoch from which on the token is not accepted any more; a
+    /// hash that comes twice keeps its last principal. `decided` replaces groups and admin right of the principals that
+    /// it names, whatever their tokens say.
+    pub fn new(
+        tokens: impl IntoIterator<Item = (TokenHash, Principal, Option<u64>)>,
+        decided: impl IntoIterator<Item = Principal>,
+    ) -> Self {
+        let decided = decided.into_iter().map(|p| ((p.kind, p.name.clone()), Arc::new(p))).collect();
+        let mut directory = Directory { tokens: HashMap::new(), decided };
+        // One allocation for all tokens of a principal.
+        let mut shared: HashSet<Arc<Principal>> = HashSet::new();
+        let mut share = |principal: Principal| match shared.get(&principal) {
+            Some(same) => same.clone(),
+            None => {
+                let principal = Arc::new(principal);
+                shared.insert(principal.clone());
+                principal
+            }
+        };
+        let tokens = tokens.into_iter().map(|(hash, principal, expires_at)| {
+            (hash, Known { principal: directory.decided(share(principal)), expires_at })
+        });
+        directory.tokens = tokens.collect();
+        directory
     }
 
-    /// The principal of a token at `now` (Unix seconds), if it is known and not expired.
-    pub fn authenticate(&self, token: &[u8], now: u64) -> Option<&Arc<Principal>> {
-        let credential = self.tokens.get(&hash_token(token))?;
-        match credential.expires_at {
-            Some(end) if now >= end => None,
-            _ => Some(&credential.principal),
+    /// A principal as the configuration wants it, else as it is.
+    pub fn decided(&self, principal: Arc<Principal>) -> Arc<Principal> {
+        if self.decided.is_empty() {
+            return principal;
         }
+        self.decided.get(&(principal.kind, principal.name.clone())).cloned().unwrap_or(principal)
+    }
+
+    /// The principal of a token at `now` (milliseconds since the epoch), if it is known and not expired.
+    pub fn authenticate(&self, token: &[u8], now: u64) -> Option<&Arc<Principal>> {
+        let known = self.tokens.get(&hash_token(token))?;
+        known.expires_at.is_none_or(|end| now < end).then_some(&known.principal)
     }
 }
 
@@ -90,13 +125,9 @@ mod tests {
     use super::*;
 
     fn directory(expires_at: Option<u64>) -> Directory {
-        let principal = Arc::new(Principal {
-            kind: PrincipalKind::User,
-            name: "ada".into(),
-            groups: vec!["research".into()],
-            admin: false,
-        });
-        Directory::new([(hash_token(b"secret"), Credential { principal, expires_at })])
+        let principal =
+            Principal { kind: PrincipalKind::User, name: "ada".into(), groups: vec!["research".into()], admin: false };
+        Directory::new([(hash_token(b"secret"), principal, expires_at)], [])
     }
 
     #[test]
@@ -109,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_at_its_second() {
+    fn a_token_ends_at_its_millisecond() {
         let known = directory(Some(100));
         assert!(known.authenticate(b"secret", 99).is_some());
         assert!(known.authenticate(b"secret", 100).is_none());
@@ -122,6 +153,31 @@ mod tests {
         for wrong in [&b"Basic abc"[..], b"Bearer", b"Bearer ", b"", b"Bearerabc"] {
             assert_eq!(bearer(wrong), None);
         }
+    }
+
+    #[test]
+    fn the_configuration_decides_the_groups_of_the_account_that_it_names() {
+        let of = |kind, groups: &[&str], admin| Principal {
+            kind,
+            name: "ada".into(),
+            groups: groups.iter().map(|g| (*g).into()).collect(),
+            admin,
+        };
+        let token = |text: &[u8], kind| (hash_token(text), of(kind, &["old"], true), None);
+        let known = Directory::new(
+            [
+                token(b"a", PrincipalKind::User),
+                token(b"b", PrincipalKind::User),
+                token(b"c", PrincipalKind::ServicePrincipal),
+            ],
+            [of(PrincipalKind::User, &["new"], false)],
+        );
+        let a = known.authenticate(b"a", 0).unwrap();
+        assert!(a.in_group("new") && !a.in_group("old") && !a.in_group(ADMINS));
+        assert!(Arc::ptr_eq(a, known.authenticate(b"b", 0).unwrap()));
+        assert!(known.authenticate(b"c", 0).unwrap().in_group("old"), "a service principal is another account");
+        let verdict = Arc::new(of(PrincipalKind::User, &["claimed"], true));
+        assert!(known.decided(verdict).in_group("new"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use pingora_timeout::timeout;
 use quanta::Instant;
 use weirgate_config::snapshot::Task as PlanTask;
 use weirgate_policy::door::{Door, Refusal};
-use weirgate_policy::identity::{Principal, bearer};
+use weirgate_policy::identity::Principal;
 use weirgate_policy::reason::Reason;
 use weirgate_translate::{Ask, Fill, Model, PeekError, Task};
 
@@ -31,21 +31,21 @@ pub async fn serve(
     table: &Table,
     door: Door,
     wanted: CallRoute<'_>,
-    request_id: &str,
+    story: &Story<'_>,
 ) {
     let started = Instant::now();
     let admitted = match admit(session, live, table, &wanted).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return refuse_early(session, live, door, &refusal, request_id).await,
+        Err(refusal) => return refuse_early(session, live, door, &refusal, story).await,
     };
     let routed = route(table, &wanted, &admitted);
     let (ask, entity) = match routed {
         Ok(routed) => routed,
-        Err(refusal) => return refuse_early(session, live, door, &refusal, request_id).await,
+        Err(refusal) => return refuse_early(session, live, door, &refusal, story).await,
     };
     let record = Record::begin(entity.metrics.clone(), started);
     let room = Room::new(live, table.settings.limits.bodies_in_flight);
-    let call = Call { live, door, request_id, entity, ask };
+    let call = Call { live, door, told: story, entity, ask };
     call.forward(session, record, room).await;
 }
 
@@ -62,24 +62,17 @@ async fn admit<'a>(
     table: &Table,
     wanted: &CallRoute<'_>,
 ) -> Result<Admitted<'a>, Refusal> {
-    let principal = authenticate(session, table)?;
+    let principal = authenticate(session, live).await?;
     if let Some(name) = &wanted.endpoint {
         table.endpoint(name)?.authorise(&principal)?;
     }
-    let body = body::read(session, live, &table.settings.limits).await?;
+    let body = body::read(session, live, &table.settings.limits, table.settings.limits.body).await?;
     Ok(Admitted { principal, body })
 }
 
 /// Who asks, by the bearer token.
-pub fn authenticate(session: &ServerSession, table: &Table) -> Result<Arc<Principal>, Refusal> {
-    let refuse = |text: &str| Refusal::new(Reason::Unauthenticated, text);
-    let header = session.get_header(http::header::AUTHORIZATION).ok_or_else(|| {
-        refuse("no token was given; send the header `Authorization: Bearer <token>` with a token of this gateway")
-    })?;
-    let token = bearer(header.as_bytes())
-        .ok_or_else(|| refuse("the Authorization header is not of the form `Bearer <token>`"))?;
-    let known = table.directory.authenticate(token, unix_now());
-    known.cloned().ok_or_else(|| refuse("the token is not known to this gateway, or has expired"))
+pub async fn authenticate(session: &mut ServerSession, live: &Live) -> Result<Arc<Principal>, Refusal> {
+    live.identities.authenticate(session.get_header(http::header::AUTHORIZATION)).await
 }
 
 /// Which served entity answers, and what is asked of it.
@@ -155,7 +148,8 @@ fn peek_refusal(error: PeekError) -> Refusal {
 struct Call<'a> {
     live: &'a Live,
     door: Door,
-    request_id: &'a str,
+    /// The request's story before it had an entity.
+    told: &'a Story<'a>,
     entity: &'a Arc<Entity>,
     ask: Ask<'a>,
 }
@@ -197,7 +191,7 @@ impl Call<'_> {
     ) -> Result<(), Refusal> {
         let model = upstream.model();
         let body = self.ask.outgoing(Model::Name(&model));
-        let passed_on = passed_on(session, self.request_id);
+        let passed_on = passed_on(session, self.told.request_id);
         let head = upstream.request_head(body.len(), &passed_on);
         relay.room.grow(body.len() as u64)?;
         let sent = tokio::select! {
@@ -218,12 +212,12 @@ impl Call<'_> {
     }
 
     fn story(&self, attempts: u32) -> Story<'_> {
-        Story { request_id: self.request_id, entity: Some(&self.entity.name), attempts }
+        Story { entity: Some(&self.entity.name), attempts, ..*self.told }
     }
 
     fn fill(&self, model: &str) -> Fill {
         let prefix = if self.ask.task() == Task::Chat { "chatcmpl" } else { "cmpl" };
-        Fill { id: format!("{prefix}-{}", self.request_id), created: unix_now(), model: model.to_owned() }
+        Fill { id: format!("{prefix}-{}", self.told.request_id), created: unix_now(), model: model.to_owned() }
     }
 }
 

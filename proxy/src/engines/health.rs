@@ -1,4 +1,5 @@
-//! Asks an engine how it is: `/health`, then which models it serves, then how busy it is.
+//! Asks an engine how it is: `/health`, then which models it serves, then how busy it is. A scoring server is asked for
+//! `/health` or `/ping` alone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,7 +75,15 @@ fn client(engine: &Engine) -> reqwest::Result<Client> {
 }
 
 async fn ask(engine: &Engine, client: &Client) -> Result<(), String> {
-    get(engine, client, "health").await?;
+    let health = get(engine, client, "health").await.map(drop);
+    if engine.scores {
+        // MLflow's scoring server answers on both, servers in its image only on the second.
+        return match health {
+            Ok(()) => Ok(()),
+            Err(_) => get(engine, client, "ping").await.map(drop),
+        };
+    }
+    health?;
     let models: Models =
         serde_json::from_slice(&get(engine, client, "v1/models").await?).map_err(|e| format!("/v1/models: {e}"))?;
     let wanted = engine.served_name();

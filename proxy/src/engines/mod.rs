@@ -5,21 +5,31 @@
 
 mod health;
 mod supervise;
+mod tail;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use url::Url;
-use weirgate_config::snapshot::{EngineSettings, Model, Serving, UpstreamDefaults};
+use weirgate_config::snapshot::{EngineSettings, Model, ModelId, Serving, UpstreamDefaults};
+use weirgate_control::Deployment;
 
 use crate::error::ProxyError;
 use crate::registry::Registries;
 use crate::upstream::Timeouts;
 use crate::upstream::address::Address;
+use tail::Tail;
+
+/// How long an engine that no endpoint uses lives after someone asked for it.
+const ON_TRIAL: Duration = Duration::from_secs(5);
+/// A process that has ended this often without ever being ready will not become so.
+const ATTEMPTS: u64 = 3;
 
 /// Where an engine is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +73,14 @@ pub struct Engine {
     /// Where it listens.
     pub address: Arc<Address>,
     launch: Option<Launch>,
+    /// An MLflow scoring server, which has no list of models.
+    scores: bool,
     state: AtomicU8,
+    was_ready: AtomicBool,
+    /// When a config that is not served yet last asked for it.
+    asked: Mutex<Option<Instant>>,
+    /// What its process wrote last.
+    log: Tail,
     served_name: ArcSwap<Arc<str>>,
     /// Requests in its running batch, as of its last `/metrics`.
     pub running: AtomicU64,
@@ -92,10 +109,29 @@ impl Engine {
     }
 
     fn set_state(&self, state: State) {
+        if state == State::Ready {
+            self.was_ready.store(true, Ordering::Release);
+        }
         let before = self.state.swap(state as u8, Ordering::AcqRel);
         if before != state as u8 {
             log::info!("engine {}: {}", self.label, state.name());
         }
+    }
+
+    /// How far it is, as the control API tells it.
+    pub fn deployment(&self) -> Deployment {
+        let ends = self.ends.load(Ordering::Acquire);
+        match self.state() {
+            State::Ready => Deployment::Ready,
+            _ if self.was_ready.load(Ordering::Acquire) => Deployment::Recovering,
+            _ if ends < ATTEMPTS => Deployment::Creating,
+            _ => Deployment::Failed(format!("the engine ended {ends} times before it was ready; {}", self.log.end())),
+        }
+    }
+
+    fn is_on_trial(&self, now: Instant) -> bool {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|asked| now.duration_since(asked) < ON_TRIAL)
     }
 
     /// What the engine calls its model.
@@ -104,11 +140,14 @@ impl Engine {
     }
 }
 
-/// All engines that the present configuration uses.
+/// By what they are.
+type Known = HashMap<String, Arc<Engine>>;
+
+/// All engines that the present configuration uses, and those that a coming one asks for.
 pub struct Engines {
     folder: PathBuf,
     settings: EngineSettings,
-    known: Mutex<HashMap<String, Arc<Engine>>>,
+    known: Mutex<Known>,
     next_socket: AtomicUsize,
     /// Woken when engines come or go.
     changed: Notify,
@@ -117,8 +156,9 @@ pub struct Engines {
 impl Engines {
     /// `folder` holds the engines' sockets.
     pub fn new(folder: &Path, settings: EngineSettings) -> Result<Self, ProxyError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| ProxyError::Io { what: format!("making {}", folder.display()), source })?;
+        // Who may open a socket here may ask the engine past the gateway.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| ProxyError::Io { what: format!("making {}", folder.display()), source })?;
         Ok(Engines {
             folder: folder.into(),
             settings,
@@ -136,7 +176,7 @@ impl Engines {
         shared: &Registries,
     ) -> Result<Arc<Engine>, ProxyError> {
         let key = format!("{} {:?} {:?}", model.id, model.serving, model.served_name);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if let Some(engine) = known.get(&key) {
             return Ok(engine.clone());
         }
@@ -164,6 +204,10 @@ impl Engines {
             base,
             address,
             launch,
+            scores: matches!(model.serving, Serving::Server { .. }),
+            was_ready: AtomicBool::new(false),
+            asked: Mutex::default(),
+            log: Tail::default(),
             state: AtomicU8::new(State::Starting as u8),
             served_name: ArcSwap::from_pointee(model.served_name.clone().unwrap_or_else(|| model.id.name.clone())),
             running: AtomicU64::new(0),
@@ -177,22 +221,61 @@ impl Engines {
         Ok(engine)
     }
 
+    /// The same for a config that is not served yet: the engine lives on for some seconds after this was last called.
+    pub fn ask(
+        &self,
+        model: &Arc<Model>,
+        settings: &UpstreamDefaults,
+        shared: &Registries,
+    ) -> Result<Arc<Engine>, ProxyError> {
+        loop {
+            let engine = self.get_or_start(model, settings, shared)?;
+            *engine.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            // It may have been stopped in between.
+            if !*engine.stop.borrow() {
+                return Ok(engine);
+            }
+        }
+    }
+
     /// The engines that there are now.
     pub fn all(&self) -> Vec<Arc<Engine>> {
-        let mut all: Vec<_> = self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut all: Vec<_> = self.known().values().cloned().collect();
         all.sort_by(|a, b| a.label.cmp(&b.label));
         all
     }
 
-    /// Stops and forgets the engines that `used` does not name.
-    pub fn keep_only(&self, used: &[Arc<Engine>]) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, engine| {
-            let keep = used.iter().any(|u| Arc::ptr_eq(u, engine));
+    /// What the process of a model wrote last; empty if it is not ours.
+    pub fn log(&self, model: &ModelId) -> String {
+        let label = model.to_string();
+        let engine = self.known().values().find(|engine| engine.label == label).cloned();
+        engine.map(|engine| engine.log.text()).unwrap_or_default()
+    }
+
+    /// Whether there are engines that someone asked for, now or a while ago.
+    pub fn any_asked(&self) -> bool {
+        self.known().values().any(|engine| engine.asked.lock().unwrap_or_else(PoisonError::into_inner).is_some())
+    }
+
+    /// Stops and forgets the engines that `used` does not name and nobody asks for.
+    pub fn keep_only<'a>(&self, used: impl Iterator<Item = &'a Arc<Engine>>) {
+        let used: HashSet<_> = used.map(Arc::as_ptr).collect();
+        let now = Instant::now();
+        self.known().retain(|_, engine| {
+            let on_trial = engine.is_on_trial(now);
+            if !on_trial {
+                *engine.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            let keep = on_trial || used.contains(&Arc::as_ptr(engine));
             if !keep {
                 engine.stop.send_replace(true);
             }
             keep
         });
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs every engine's supervision until told to stop; returns when all processes have ended.
@@ -213,8 +296,14 @@ impl Engines {
             }
             while tasks.try_join_next().is_some() {}
         }
-        self.keep_only(&[]);
+        self.stop_all();
         while tasks.join_next().await.is_some() {}
+    }
+
+    fn stop_all(&self) {
+        self.known().drain().for_each(|(_, engine)| {
+            engine.stop.send_replace(true);
+        });
     }
 
     fn next_socket(&self) -> PathBuf {
@@ -245,3 +334,7 @@ fn start(engine: &Arc<Engine>, tasks: &mut tokio::task::JoinSet<()>) {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+#[path = "mod_tests.rs"]
+mod tests;

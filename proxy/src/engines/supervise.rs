@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::AsyncRead;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,6 +22,11 @@ const HEALTHY: Duration = Duration::from_secs(30);
 /// How long a process may take to end after SIGTERM before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What of the gateway's environment is no concern of an engine's.
+const SECRETS: [&str; 3] = ["WEIRGATE_ADMIN_TOKEN", "WEIRGATE_MASTER_KEY", "WEIRGATE_NEW_MASTER_KEY"];
+/// How long the end of an ended process' output is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Receiver<bool>) {
     let mut wait = FIRST_WAIT;
     loop {
@@ -28,6 +34,7 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
         match spawn(&launch) {
             Ok(mut child) => {
                 engine.set_state(State::Starting);
+                let output = follow(&engine, &mut child);
                 tokio::select! {
                     ended = child.wait() => match ended {
                         Ok(status) => log::error!("engine {} ended: {status}", engine.label),
@@ -39,12 +46,17 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
                         return;
                     }
                 }
+                // Its last words, before anyone is told that it has failed.
+                let _ = timeout(LAST_WORDS, output).await;
             }
-            Err(e) => log::error!(
-                "engine {} cannot be started: {}: {e}; build it with `cargo build -p weirgate-inference`, or set engine.command",
-                engine.label,
-                launch.command.display()
-            ),
+            Err(e) => {
+                let command = launch.command.display();
+                let why = format!(
+                    "{command} cannot be started: {e}; build it with `cargo build -p weirgate-inference`, or set engine.command"
+                );
+                log::error!("engine {}: {why}", engine.label);
+                engine.log.push(format!("{why}\n").as_bytes());
+            }
         }
         engine.ends.fetch_add(1, Ordering::AcqRel);
         engine.set_state(State::Down);
@@ -58,6 +70,18 @@ pub(super) async fn run(engine: Arc<Engine>, launch: Launch, mut stop: watch::Re
         wait = (wait * 2).min(LONGEST_WAIT);
         engine.restarts.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Follows both outputs until they end, whatever becomes of the future: a process whose output nobody reads stands still.
+fn follow(engine: &Arc<Engine>, child: &mut Child) -> impl Future + use<> {
+    async fn to_end(engine: Arc<Engine>, pipe: Option<impl AsyncRead + Unpin>) {
+        if let Some(pipe) = pipe {
+            engine.log.follow(pipe).await;
+        }
+    }
+    let stdout = tokio::spawn(to_end(engine.clone(), child.stdout.take()));
+    let stderr = tokio::spawn(to_end(engine.clone(), child.stderr.take()));
+    futures_util::future::join(stdout, stderr)
 }
 
 fn spawn(launch: &Launch) -> std::io::Result<Child> {
@@ -75,8 +99,17 @@ fn spawn(launch: &Launch) -> std::io::Result<Child> {
     if let Some(threads) = launch.threads {
         command.arg("--threads").arg(threads.to_string());
     }
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
     // Its own process group: a Ctrl-C in the terminal reaches the gateway, which then stops the engine in order.
-    command.env_remove("WEIRGATE_ADMIN_TOKEN").process_group(0).stdin(Stdio::null()).kill_on_drop(true).spawn()
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
 }
 
 async fn terminate(mut child: Child) {

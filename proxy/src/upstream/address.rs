@@ -77,9 +77,10 @@ impl Address {
         })
     }
 
-    /// Whether the address needs resolving at all, and has not been yet.
-    pub fn is_unresolved(&self) -> bool {
-        self.resolved.load().peers.is_empty()
+    /// Whether the address needs resolving at all, and nobody has tried yet.
+    pub fn is_new(&self) -> bool {
+        let resolved = self.resolved.load();
+        resolved.peers.is_empty() && resolved.failure.is_none()
     }
 
     /// The peers to try in turn, beginning with another one at each call.

@@ -1,0 +1,65 @@
+//! What happens to an endpoint between two configs, and how its row follows its document.
+
+mod change;
+pub(crate) mod config;
+mod deploy;
+mod machine;
+mod own;
+mod reconcile;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use weirgate_config::News;
+
+use self::reconcile::Reconciler;
+use crate::Control;
+
+pub(crate) use change::{Step, change};
+pub(crate) use deploy::all_ready;
+#[cfg(test)]
+pub(crate) use deploy::step;
+pub(crate) use own::seal;
+
+/// How often configs that wait for their models are looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// How often secrets are looked for that nobody uses.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Makes the rows follow the documents, from now on and for what is served already. Call it once, before the API answers.
+pub fn attach(control: &Arc<Control>) {
+    let mut reconciler = Reconciler::new(Arc::clone(&control.store), control.keeper.folder());
+    reconciler.run(&control.keeper.current());
+    control.keeper.listen(move |news| {
+        if let News::Good(snapshot) = news {
+            reconciler.run(snapshot);
+        }
+    });
+}
+
+/// Brings configs that wait for their models to their end, and removes secrets that nobody uses. Runs as long as the gateway does.
+pub async fn run(control: Arc<Control>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut sweep_at = Instant::now();
+    loop {
+        ticks.tick().await;
+        let sweeps = Instant::now() >= sweep_at;
+        let waits = control.store.records().iter().any(|(_, record)| record.pending().is_some());
+        if !waits && !sweeps {
+            continue;
+        }
+        let working = Arc::clone(&control);
+        let work = move || {
+            deploy::step(&working);
+            if sweeps {
+                own::sweep(&working);
+            }
+        };
+        // It ends early only when the runtime stops.
+        let _ = tokio::task::spawn_blocking(work).await;
+        if sweeps {
+            sweep_at = Instant::now() + SWEEP;
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! What runs beside the requests: engines, name lookups, issuers' keys, deployments, and what other processes write.
+//! What runs beside the requests: engines, name lookups, access tokens, issuers' keys, deployments, and what other processes write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use weirgate_control::{Control, lifecycle};
 
 use crate::live::Live;
 use crate::resolver;
+use crate::upstream::token;
 
 /// How often to look. How soon a token made by `weirgate token create` is accepted.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -38,6 +39,7 @@ impl BackgroundService for Background {
         tokio::join!(
             engines,
             resolver::run(&self.live.shared),
+            token::run(&self.live),
             self.live.identities.issuers.keep_fresh(),
             lifecycle::run(self.control.clone()),
             look(&self.live),

@@ -44,6 +44,11 @@ impl<'a> Room<'a> {
         Room { held: &live.bodies, taken: 0, most }
     }
 
+    /// No room yet, to be taken from the same bytes.
+    pub fn another(&self) -> Self {
+        Room { taken: 0, ..*self }
+    }
+
     /// Makes the room at least `bytes` large.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.taken);

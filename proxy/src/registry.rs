@@ -10,12 +10,15 @@ use weirgate_config::snapshot::{Settings, UpstreamDefaults};
 use crate::engines::Engines;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
-use crate::upstream::Timeouts;
 use crate::upstream::address::Address;
+use crate::upstream::token::Tokens;
+use crate::upstream::{Place, Timeouts};
 
-/// Addresses, engines and metrics.
+/// Addresses, access tokens, engines and metrics.
 pub struct Registries {
     addresses: Mutex<HashMap<String, Arc<Address>>>,
+    /// Upstreams' access tokens.
+    pub tokens: Tokens,
     /// Local models' engines.
     pub engines: Engines,
     /// Counters and histograms.
@@ -27,6 +30,7 @@ impl Registries {
     pub fn new(settings: &Settings, state: &Path) -> Result<Self, ProxyError> {
         Ok(Registries {
             addresses: Mutex::default(),
+            tokens: Tokens::default(),
             engines: Engines::new(&state.join("engines"), settings.engine.clone())?,
             metrics: Metrics::new()?,
         })
@@ -38,6 +42,11 @@ impl Registries {
         let key = format!("{} {} {:?}", fresh.label, settings.allow_private, Timeouts::from(settings));
         let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(known.entry(key).or_insert_with(|| Arc::new(fresh)).clone())
+    }
+
+    /// The same, with the deadlines of the configuration.
+    pub fn place_of_url(&self, url: &Url, settings: &UpstreamDefaults) -> Result<Place, ProxyError> {
+        Ok(Place { address: self.address_of_url(url, settings)?, timeouts: Timeouts::from(settings) })
     }
 
     /// All addresses, for the resolver.

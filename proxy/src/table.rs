@@ -102,7 +102,7 @@ impl Table {
 
     /// The addresses that requests are sent to.
     pub fn addresses(&self) -> impl Iterator<Item = &Arc<Address>> {
-        self.entities().filter_map(|entity| entity.upstream.as_ref().ok()).map(|upstream| &upstream.address)
+        self.entities().filter_map(|entity| entity.upstream.as_ref().ok()).flat_map(Upstream::addresses)
     }
 
     /// The series that are counted in.

@@ -1,9 +1,12 @@
 //! The life of a call, in order. Each step is a pure decision or one await; its own rules live where it points to.
 
+mod answer;
 mod relay;
+mod translated;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
 use pingora_timeout::timeout;
 use quanta::Instant;
@@ -20,7 +23,8 @@ use crate::record::Record;
 use crate::reply::{self, Story};
 use crate::route::CallRoute;
 use crate::table::{Endpoint, Entity, Table};
-use crate::upstream::Upstream;
+use crate::upstream::wire::Answer;
+use crate::upstream::{Upstream, push_header, task_of};
 use relay::Relay;
 
 /// Serves one call to its end: authenticate → admit → route → authorise → translate → forward → translate back →
@@ -128,14 +132,6 @@ fn wrong_task(endpoint: &Endpoint, its_own: PlanTask, asked: PlanTask) -> Refusa
     Refusal::new(Reason::WrongTask, text).at("model")
 }
 
-fn task_of(task: PlanTask) -> Task {
-    match task {
-        PlanTask::Chat => Task::Chat,
-        PlanTask::Completions => Task::Completions,
-        PlanTask::Embeddings => Task::Embeddings,
-    }
-}
-
 fn peek_refusal(error: PeekError) -> Refusal {
     let refusal = |reason| Refusal::new(reason, error.to_string());
     match error.param() {
@@ -154,7 +150,7 @@ struct Call<'a> {
     ask: Ask<'a>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// Forwards and relays, and sees to it that the client hears of a failure in the right form.
     async fn forward(&self, session: &mut ServerSession, mut record: Record, room: Room<'_>) {
         let upstream = match self.entity.upstream() {
@@ -165,11 +161,14 @@ impl Call<'_> {
             }
         };
         let mut relay = Relay::new(self, upstream, room);
-        let whole_call = upstream.timeouts.total;
+        let whole_call = upstream.place.timeouts.total;
         let outcome = match timeout(whole_call, self.attempt(session, upstream, &mut relay, &mut record)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refusal::new(Reason::UpstreamTimeout, "the upstream did not finish its answer in time")),
         };
+        if relay.attempts > 1 {
+            record.resent();
+        }
         record.usage(relay.usage());
         record.end(outcome.as_ref().err().map(|refusal| refusal.reason));
         let Err(refusal) = outcome else { return };
@@ -186,22 +185,45 @@ impl Call<'_> {
         &self,
         session: &mut ServerSession,
         upstream: &Upstream,
-        relay: &mut Relay<'_>,
+        relay: &mut Relay<'a>,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
+        match upstream.pair {
+            None => self.same(session, upstream, relay, record).await,
+            Some(pair) => self.translated(session, upstream, pair, relay, record).await,
+        }
+    }
+
+    /// Asks an upstream of the client's own schema: the client's bytes go on.
+    async fn same(
+        &self,
+        session: &mut ServerSession,
+        upstream: &Upstream,
+        relay: &mut Relay<'a>,
         record: &mut Record,
     ) -> Result<(), Refusal> {
         let model = upstream.model();
         let body = self.ask.outgoing(Model::Name(&model));
-        let passed_on = passed_on(session, self.told.request_id);
-        let head = upstream.request_head(body.len(), &passed_on);
         relay.room.grow(body.len() as u64)?;
+        let passed_on = passed_on(session, self.told.request_id, upstream.passes);
+        let whole = Part { path: "", headers: &[], body: &body };
         let sent = tokio::select! {
-            sent = self.live.wire.send(upstream, &head, &body, &mut relay.attempts) => sent,
+            sent = self.send(upstream, &whole, &passed_on, &mut relay.attempts) => sent,
             gone = client_gone(session) => return Err(gone),
         };
-        if relay.attempts > 1 {
-            record.resent();
-        }
         relay.run(session, sent?, record).await
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        part: &Part<'_>,
+        passed_on: &[u8],
+        attempts: &mut u32,
+    ) -> Result<Answer<'a>, Refusal> {
+        let head = upstream.request_head(part.path, part.headers, passed_on, part.body).await?;
+        self.live.wire.send(&upstream.place, &head, part.body, attempts).await
     }
 
     async fn refuse(&self, session: &mut ServerSession, refusal: &Refusal, provider: &'static str, attempts: u32) {
@@ -221,18 +243,26 @@ impl Call<'_> {
     }
 }
 
-/// Client headers that an upstream gets to see, and none besides: tracing context and what a provider's API itself
-/// defines. Credentials, cookies, addresses and hop-by-hop headers stay here.
-const PASSED_ON: [&str; 4] = ["traceparent", "tracestate", "openai-beta", "idempotency-key"];
+/// One request to an upstream.
+struct Part<'p> {
+    /// What follows the upstream's own path.
+    path: &'p str,
+    /// Headers of this request.
+    headers: &'p [(&'static str, String)],
+    body: &'p Bytes,
+}
 
-fn passed_on<'s>(session: &'s ServerSession, request_id: &'s str) -> Vec<(&'static str, &'s [u8])> {
-    let mut headers = vec![("x-request-id", request_id.as_bytes())];
-    for name in PASSED_ON {
-        if let Some(value) = session.get_header(name) {
-            headers.push((name, value.as_bytes()));
+/// The header lines that an upstream gets to see: the request's id, and of the client's headers those named and none
+/// besides.
+fn passed_on(session: &ServerSession, request_id: &str, names: &[&str]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(256);
+    push_header(&mut lines, "x-request-id", request_id.as_bytes());
+    for name in names {
+        if let Some(value) = session.get_header(*name) {
+            push_header(&mut lines, name, value.as_bytes());
         }
     }
-    headers
+    lines
 }
 
 /// Resolves when the client closes its connection or resets its stream.

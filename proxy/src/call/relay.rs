@@ -6,23 +6,19 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::Version;
 use pingora_core::protocols::http::ServerSession;
+use pingora_http::ResponseHeader;
 use pingora_timeout::timeout;
-use serde_json::Value;
-use weirgate_policy::door::{ProviderError, Refusal};
+use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
-use weirgate_translate::{Failure, Usage, error, openai};
+use weirgate_translate::{Asked, Back, Failure, Pair, Stream, Usage, openai};
 
-use super::{Call, client_gone};
+use super::{Call, answer, client_gone};
 use crate::body::Room;
 use crate::record::Record;
 use crate::reply;
 use crate::upstream::Upstream;
 use crate::upstream::wire::Answer;
 
-/// Largest whole answer: a full batch of large embeddings stays well below.
-const LARGEST_ANSWER: usize = 128 << 20;
-/// Largest error body that is looked at.
-const LARGEST_ERROR: usize = 64 << 10;
 /// Bytes of events that are held before the first content; beyond it the answer is on its way.
 const MOST_HELD: usize = 64 << 10;
 /// Events that are there together leave together, up to about this size.
@@ -36,15 +32,25 @@ pub(super) struct Relay<'a> {
     upstream: &'a Upstream,
     usage: Option<Usage>,
     begun: bool,
+    /// How the answer becomes one of the client's schema, if it is not of it.
+    pub translation: Option<Translation>,
     /// What the bodies of this call hold beside the request's own.
     pub room: Room<'a>,
     /// Times that the request was sent upstream.
     pub attempts: u32,
 }
 
+/// What the way back must know of a translated request.
+pub(super) struct Translation {
+    pub pair: &'static Pair,
+    pub asked: Asked,
+    /// Parameters that the provider was not told.
+    pub dropped: String,
+}
+
 impl<'a> Relay<'a> {
     pub fn new(call: &'a Call<'a>, upstream: &'a Upstream, room: Room<'a>) -> Self {
-        Relay { call, upstream, usage: None, begun: false, room, attempts: 0 }
+        Relay { call, upstream, usage: None, begun: false, translation: None, room, attempts: 0 }
     }
 
     /// For upstreams that report no usage (contract §9.3).
@@ -66,42 +72,63 @@ impl<'a> Relay<'a> {
     pub async fn run(
         &mut self,
         session: &mut ServerSession,
-        mut answer: Answer<'_>,
+        answer: Answer<'_>,
         record: &mut Record,
     ) -> Result<(), Refusal> {
-        match answer.status {
-            200..=299 => {}
-            400..=599 => {
-                return Err(tokio::select! {
-                    refusal = self.provider_error(answer) => refusal,
-                    gone = client_gone(session) => gone,
-                });
-            }
-            other => return Err(broken(format!("the upstream answered with status {other}"))),
-        }
-        if answer.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            return Err(broken("the upstream sent a compressed answer, which it was asked not to"));
-        }
+        let mut answer = tokio::select! {
+            biased;
+            answer = answer::good(answer, self.upstream, &mut self.room) => answer?,
+            gone = client_gone(session) => return Err(gone),
+        };
         // Whether it is a stream is decided by what was asked, not by a content type.
         if self.call.ask.stream {
             return self.stream(session, answer, record).await;
         }
-        let (body, complete) = tokio::select! {
-            body = answer.collect(LARGEST_ANSWER, self.upstream, &mut self.room) => body?,
+        let body = tokio::select! {
+            body = answer::whole(&mut answer, self.upstream, &mut self.room) => body?,
             gone = client_gone(session) => return Err(gone),
         };
-        if !complete {
-            return Err(broken(format!("the upstream's answer is larger than {LARGEST_ANSWER} bytes")));
-        }
         answer.release().await;
         let fill = self.call.fill(&self.upstream.model());
-        let whole =
-            openai::answer(&body, self.call.ask.task(), &fill, &self.upstream.secrets).map_err(|f| self.failure(&f))?;
+        self.whole(session, openai::answer(&body, self.call.ask.task(), &fill, &self.upstream.secrets)).await
+    }
+
+    /// Sends a whole answer in the client's schema.
+    pub async fn whole(
+        &mut self,
+        session: &mut ServerSession,
+        answer: Result<openai::Answer, Failure>,
+    ) -> Result<(), Refusal> {
+        let whole = answer.map_err(|failure| answer::failure(&failure, self.upstream))?;
         self.usage = Some(whole.usage.unwrap_or_else(|| self.estimate(whole.answer_chars)));
-        let head =
-            reply::head(200, "application/json", "provider", &self.call.story(self.attempts)).map_err(internal)?;
+        let head = self.head("application/json").map_err(internal)?;
         self.begun = true;
         reply::whole(session, head, whole.body).await.map_err(left)
+    }
+
+    /// What a translated answer is read with.
+    pub fn back(&self, asked: Asked) -> Back {
+        let fill = self.call.fill(&self.upstream.model());
+        Back { fill, secrets: self.upstream.secrets.clone(), asked }
+    }
+
+    fn head(&self, content_type: &str) -> pingora_core::Result<ResponseHeader> {
+        let mut head = reply::head(200, content_type, "provider", &self.call.story(self.attempts))?;
+        if let Some(dropped) = self.translation.as_ref().map(|t| &t.dropped).filter(|dropped| !dropped.is_empty()) {
+            head.insert_header("x-weirgate-dropped", dropped)?;
+        }
+        Ok(head)
+    }
+
+    fn translator(&self) -> Result<Stream, Refusal> {
+        let ask = &self.call.ask;
+        let Some(Translation { pair, asked, .. }) = &self.translation else {
+            let fill = self.call.fill(&self.upstream.model());
+            let secrets = self.upstream.secrets.clone();
+            return Ok(Stream::Same(openai::Stream::new(ask.task(), ask.include_usage, fill, secrets)));
+        };
+        // A request for a stream that its pair does not have has been refused.
+        pair.stream(self.back(*asked)).ok_or_else(|| Refusal::new(Reason::Internal, "there is no stream to read"))
     }
 
     async fn stream(
@@ -110,19 +137,17 @@ impl<'a> Relay<'a> {
         mut answer: Answer<'_>,
         record: &mut Record,
     ) -> Result<(), Refusal> {
-        let ask = &self.call.ask;
-        let fill = self.call.fill(&self.upstream.model());
-        let mut stream = openai::Stream::new(ask.task(), ask.include_usage, fill, self.upstream.secrets.clone());
+        let mut stream = self.translator()?;
         let mut held = BytesMut::new();
         let mut seen = false;
         loop {
             let piece = tokio::select! {
-                piece = answer.chunk(self.upstream) => piece?,
+                piece = answer.chunk(&self.upstream.place) => piece?,
                 gone = client_gone(session) => return Err(gone),
             };
             let (events, lost) = self.gather(&mut answer, &mut stream, piece);
             self.usage = Some(stream.usage().unwrap_or_else(|| self.estimate(stream.answer_chars())));
-            let failed = stream.outcome().and_then(Result::err).map(|failure| self.failure(failure)).or(lost);
+            let failed = stream.outcome().and_then(Result::err).map(|failure| answer::failure(failure, self.upstream)).or(lost);
             if stream.first_content_seen() && !seen {
                 seen = true;
                 record.first_token();
@@ -140,7 +165,7 @@ impl<'a> Relay<'a> {
             }
             if ended {
                 session.write_response_body(Bytes::new(), true).await.map_err(left)?;
-                if matches!(timeout(LAST_CHUNK, answer.chunk(self.upstream)).await, Ok(Ok(None))) {
+                if matches!(timeout(LAST_CHUNK, answer.chunk(&self.upstream.place)).await, Ok(Ok(None))) {
                     answer.release().await;
                 }
                 return Ok(());
@@ -152,7 +177,7 @@ impl<'a> Relay<'a> {
     fn gather(
         &self,
         answer: &mut Answer<'_>,
-        stream: &mut openai::Stream,
+        stream: &mut Stream,
         piece: Option<Bytes>,
     ) -> (Bytes, Option<Refusal>) {
         let Some(piece) = piece else { return (stream.finish(), None) };
@@ -160,7 +185,7 @@ impl<'a> Relay<'a> {
         let mut more = BytesMut::new();
         let mut lost = None;
         while stream.outcome().is_none() && first.len() + more.len() < ONE_WRITE {
-            match answer.chunk(self.upstream).now_or_never() {
+            match answer.chunk(&self.upstream.place).now_or_never() {
                 Some(Ok(Some(piece))) => more.extend_from_slice(&stream.push(&piece)),
                 Some(Ok(None)) => more.extend_from_slice(&stream.finish()),
                 Some(Err(refusal)) => {
@@ -177,8 +202,7 @@ impl<'a> Relay<'a> {
     /// Sends events, behind the head if they are the first.
     async fn send(&mut self, session: &mut ServerSession, events: Bytes) -> Result<(), Refusal> {
         if !self.begun {
-            let story = self.call.story(self.attempts);
-            let mut head = reply::head(200, "text/event-stream", "provider", &story).map_err(internal)?;
+            let mut head = self.head("text/event-stream").map_err(internal)?;
             head.insert_header("cache-control", "no-cache").map_err(internal)?;
             if session.req_header().version == Version::HTTP_11 {
                 head.insert_header("transfer-encoding", "chunked").map_err(internal)?;
@@ -195,60 +219,6 @@ impl<'a> Relay<'a> {
         let event = format!("data: {}\n\n", refusal.stream_event(self.upstream.provider));
         let _ = session.write_response_body(event.into(), true).await;
     }
-
-    async fn provider_error(&mut self, mut answer: Answer<'_>) -> Refusal {
-        let wait = answer.header("retry-after").and_then(|text| text.trim().parse().ok());
-        let wait_ms = answer.header("retry-after-ms").and_then(|text| text.trim().parse::<u32>().ok());
-        let status = answer.status;
-        let body = match answer.collect(LARGEST_ERROR, self.upstream, &mut self.room).await {
-            Ok((body, true)) => {
-                answer.release().await;
-                body
-            }
-            Ok((beginning, false)) => beginning,
-            // The status alone tells enough when the rest of an error is lost.
-            Err(_) => Bytes::new(),
-        };
-        self.refusal_of(status, &body, wait.or(wait_ms.map(|ms| ms.div_ceil(1000))))
-    }
-
-    fn refusal_of(&self, status: u16, body: &[u8], retry_after: Option<u32>) -> Refusal {
-        let said = error::ProviderError::read(body, &self.upstream.secrets);
-        let quoted = error::masked(body, &self.upstream.secrets);
-        Refusal::of_provider(self.upstream.provider, provider_error(status, said, quoted, retry_after))
-    }
-
-    /// A failure inside an answer that came with a good status.
-    fn failure(&self, failure: &Failure) -> Refusal {
-        match failure {
-            Failure::Provider(said) => {
-                let quoted = serde_json::to_value(said).unwrap_or(Value::Null);
-                Refusal::of_provider(
-                    self.upstream.provider,
-                    provider_error(failure.status(), said.clone(), quoted, None),
-                )
-            }
-            Failure::Broken(what) => broken(what.to_string()),
-        }
-    }
-}
-
-fn provider_error(status: u16, said: error::ProviderError, body: Value, retry_after: Option<u32>) -> ProviderError {
-    let message =
-        if said.message.is_empty() { format!("the provider answered {status} without a text") } else { said.message };
-    ProviderError {
-        status,
-        message,
-        kind: said.kind,
-        code: said.code.map(Value::from),
-        param: said.param,
-        body,
-        retry_after,
-    }
-}
-
-fn broken(text: impl Into<String>) -> Refusal {
-    Refusal::new(Reason::UpstreamBrokenAnswer, text)
 }
 
 fn internal(error: Box<pingora_core::Error>) -> Refusal {

@@ -1,6 +1,11 @@
 //! What is behind a served entity, prepared so that a request only has to fill in its own part.
 
 pub mod address;
+pub mod credential;
+mod grant;
+mod provider;
+mod sigv4;
+pub mod token;
 pub mod wire;
 
 use std::sync::Arc;
@@ -8,18 +13,18 @@ use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
 use url::Url;
-use weirgate_config::secret::Secret;
-use weirgate_config::snapshot::{
-    CustomAuth, ExternalModel, Model, ProviderConfig, Serving, Target, Task, UpstreamDefaults,
-};
+use weirgate_config::snapshot::{ExternalModel, Model, Serving, Target, UpstreamDefaults};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
-use weirgate_translate::Secrets;
+use weirgate_translate::{Pair, Secrets};
 
 use crate::engines::Engine;
 use crate::error::ProxyError;
 use crate::registry::Registries;
 use address::Address;
+use credential::{Authorization, Credential};
+pub use provider::task_of;
+use provider::{Api, join, task_path};
 
 /// Deadlines towards an upstream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,19 +69,33 @@ impl Timeouts {
     }
 }
 
-/// A same-schema upstream, ready to be called.
+const JSON: &str = "application/json";
+
+/// Where requests go, and how long they may take.
+#[derive(Clone)]
+pub struct Place {
+    /// The address.
+    pub address: Arc<Address>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+}
+
+/// What is behind a served entity, ready to be called.
 pub struct Upstream {
     /// Provider as the contract spells it, for messages and metrics.
     pub provider: &'static str,
     /// Where it lives.
-    pub address: Arc<Address>,
-    /// Deadlines.
-    pub timeouts: Timeouts,
-    /// Request line and fixed headers, up to where the request's own headers go.
-    head: Vec<u8>,
+    pub place: Place,
+    /// How to speak to it; `None` = in the client's schema.
+    pub pair: Option<&'static Pair>,
+    /// Client headers that it gets to see.
+    pub passes: &'static [&'static str],
+    head: Head,
+    /// What the head cannot hold because it changes.
+    credential: Credential,
     /// The model's name there.
     model: ModelName,
-    /// The credential as sent, to be masked in quoted errors.
+    /// The credentials as sent, to be masked in quoted errors.
     pub secrets: Secrets,
     /// The engine whose health decides whether it gets traffic.
     pub engine: Option<Arc<Engine>>,
@@ -99,42 +118,19 @@ impl Upstream {
     }
 
     fn external(model: &ExternalModel, settings: &UpstreamDefaults, shared: &Registries) -> Result<Self, Refusal> {
-        let provider = model.provider.provider_name();
-        let (url, headers) = match &model.provider {
-            ProviderConfig::OpenAi { base, key, organization } => {
-                let mut headers = vec![bearer(key)?];
-                if let Some(organization) = organization {
-                    headers.push(("openai-organization", header_value(organization, "openai_organization")?));
-                }
-                (join(base, task_path(model.task)), headers)
-            }
-            ProviderConfig::DatabricksModelServing { workspace_url, token } => {
-                let path = format!("serving-endpoints/{}/invocations", encode(&model.name));
-                (join(workspace_url, &path), vec![bearer(token)?])
-            }
-            ProviderConfig::Custom { url, auth } => {
-                let header = match auth {
-                    CustomAuth::Bearer(token) => bearer(token)?,
-                    CustomAuth::Header { name, value } => (name.as_str(), secret_value(value)?),
-                };
-                (custom_url(url, model.task), vec![header])
-            }
-            _ => {
-                return Err(Refusal::new(
-                    Reason::NotImplemented,
-                    format!(
-                        "this version of weirgate cannot call provider {provider} yet; openai, databricks-model-serving and custom work"
-                    ),
-                ));
-            }
-        };
-        let address =
-            shared.address_of_url(&url, settings).map_err(|e| Refusal::new(Reason::Internal, e.to_string()))?;
-        let timeouts = Timeouts::from(settings);
-        let secrets = Secrets::new(headers.first().map(|(_, value)| value.trim_start_matches("Bearer ")));
-        let head = head(&url, &headers);
-        let model = ModelName::Fixed(model.name.clone());
-        Ok(Upstream { provider, address, timeouts, head, model, secrets, engine: None })
+        let Api { url, pair, headers, credential, secrets, passes } = Api::of(model, settings, shared)?;
+        let refuse = |e: ProxyError| Refusal::new(Reason::Internal, e.to_string());
+        Ok(Upstream {
+            provider: model.provider.provider_name(),
+            place: shared.place_of_url(&url, settings).map_err(refuse)?,
+            pair,
+            passes,
+            head: Head::new(&url, JSON, &headers),
+            credential,
+            model: ModelName::Fixed(model.name.clone()),
+            secrets: Secrets::new(secrets.iter().map(String::as_str)),
+            engine: None,
+        })
     }
 
     fn local(model: &Arc<Model>, settings: &UpstreamDefaults, shared: &Registries) -> Result<Self, Refusal> {
@@ -146,22 +142,23 @@ impl Upstream {
             ));
         };
         let engine = shared.engines.get_or_start(model, settings, shared).map_err(refuse)?;
-        let address = match &model.serving {
+        let place = match &model.serving {
             // The engine outlives a change of deadlines, the address has them built in.
-            Serving::Engine { url } => shared.address_of_url(url, settings).map_err(refuse)?,
-            _ => engine.address.clone(),
+            Serving::Engine { url } => shared.place_of_url(url, settings).map_err(refuse)?,
+            _ => Place { address: engine.address.clone(), timeouts: Timeouts::from(settings) },
         };
         let name = match (&model.served_name, &model.serving) {
             (Some(name), _) => ModelName::Fixed(name.clone()),
             (None, Serving::Source(_)) => ModelName::Fixed(model.id.name.clone()),
             (None, _) => ModelName::Learned(engine.clone()),
         };
-        let head = head(&join(&engine.base, &format!("v1/{}", task_path(task))), &[]);
         Ok(Upstream {
             provider: "weirgate-inference",
-            address,
-            timeouts: Timeouts::from(settings),
-            head,
+            place,
+            pair: None,
+            passes: provider::OPENAI_PASSES,
+            head: Head::new(&join(&engine.base, &format!("v1/{}", task_path(task))), JSON, &[]),
+            credential: Credential::Fixed,
             model: name,
             secrets: Secrets::default(),
             engine: Some(engine),
@@ -173,7 +170,7 @@ impl Upstream {
         self.engine.as_ref().is_none_or(|engine| engine.is_ready())
     }
 
-    /// The model's name to put into the body.
+    /// The model's name to put into the request.
     pub fn model(&self) -> Arc<str> {
         match &self.model {
             ModelName::Fixed(name) => name.clone(),
@@ -181,97 +178,99 @@ impl Upstream {
         }
     }
 
-    /// The request's head: fixed part, length, and the few headers that are passed on.
-    pub fn request_head(&self, length: usize, passed_on: &[(&str, &[u8])]) -> Vec<u8> {
-        let own: usize = passed_on.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let mut head = Vec::with_capacity(self.head.len() + own + 32);
-        head.extend_from_slice(&self.head);
-        for (name, value) in passed_on {
-            push_header(&mut head, name, value);
+    /// The addresses that it needs: its own, and that of its tokens.
+    pub fn addresses(&self) -> impl Iterator<Item = &Arc<Address>> {
+        [Some(&self.place.address), self.credential.address()].into_iter().flatten()
+    }
+
+    /// The head of a request for `path` below the upstream's own, with credentials, length, the request's own headers
+    /// and `passed_on`, which are whole header lines.
+    pub async fn request_head(
+        &self,
+        path: &str,
+        own: &[(&'static str, String)],
+        passed_on: &[u8],
+        body: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let authorization = match &self.credential {
+            Credential::Fixed => Authorization::None,
+            Credential::Token(token) => Authorization::Token(token.get().await?),
+            Credential::Aws(signer) => Authorization::Signed(signer.sign(&self.head.url(path), body)?),
+        };
+        Ok(self.head.with(path, own, &authorization, passed_on, body.len()))
+    }
+}
+
+/// What all requests to a place begin with.
+struct Head {
+    /// Scheme and authority, as a signature covers them.
+    origin: String,
+    /// The request's target, or its beginning.
+    target: String,
+    /// What follows the target: version and headers.
+    rest: Vec<u8>,
+}
+
+impl Head {
+    fn new(url: &Url, content_type: &str, headers: &[(String, String)]) -> Self {
+        let host = url.host_str().unwrap_or("localhost");
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let mut target = url.path().to_owned();
+        if let Some(query) = url.query() {
+            target.push('?');
+            target.push_str(query);
         }
+        let mut rest = Vec::with_capacity(256);
+        rest.extend_from_slice(b" HTTP/1.1\r\n");
+        push_header(&mut rest, "host", host.as_bytes());
+        for (name, value) in headers {
+            push_header(&mut rest, name, value.as_bytes());
+        }
+        push_header(&mut rest, "content-type", content_type.as_bytes());
+        // Usage is read and streams are repaired as they pass, so answers must come uncompressed.
+        push_header(&mut rest, "accept-encoding", b"identity");
+        push_header(&mut rest, "user-agent", concat!("weirgate/", env!("CARGO_PKG_VERSION")).as_bytes());
+        Head { origin: format!("{}://{host}", url.scheme()), target, rest }
+    }
+
+    /// The whole URL of a path below.
+    fn url(&self, path: &str) -> String {
+        format!("{}{}{path}", self.origin, self.target.trim_end_matches('/'))
+    }
+
+    fn with(
+        &self,
+        path: &str,
+        own: &[(&'static str, String)],
+        authorization: &Authorization,
+        passed_on: &[u8],
+        length: usize,
+    ) -> Vec<u8> {
+        let fixed = self.target.len() + self.rest.len() + path.len() + passed_on.len();
+        let own_size: usize = own.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let mut head = Vec::with_capacity(fixed + own_size + authorization.size() + 64);
+        head.extend_from_slice(b"POST ");
+        let base = if path.is_empty() { &self.target } else { self.target.trim_end_matches('/') };
+        head.extend_from_slice(base.as_bytes());
+        head.extend_from_slice(path.as_bytes());
+        head.extend_from_slice(&self.rest);
+        authorization.push(&mut head);
+        for (name, value) in own {
+            push_header(&mut head, name, value.as_bytes());
+        }
+        head.extend_from_slice(passed_on);
         push_header(&mut head, "content-length", length.to_string().as_bytes());
         head.extend_from_slice(b"\r\n");
         head
     }
 }
 
-fn head(url: &Url, headers: &[(&str, String)]) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256);
-    head.extend_from_slice(b"POST ");
-    head.extend_from_slice(url.path().as_bytes());
-    if let Some(query) = url.query() {
-        head.push(b'?');
-        head.extend_from_slice(query.as_bytes());
-    }
-    head.extend_from_slice(b" HTTP/1.1\r\n");
-    let host = url.host_str().unwrap_or("localhost");
-    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    push_header(&mut head, "host", host.as_bytes());
-    for (name, value) in headers {
-        push_header(&mut head, name, value.as_bytes());
-    }
-    push_header(&mut head, "content-type", b"application/json");
-    // Usage is read and streams are repaired as they pass, so answers must come uncompressed.
-    push_header(&mut head, "accept-encoding", b"identity");
-    push_header(&mut head, "user-agent", concat!("weirgate/", env!("CARGO_PKG_VERSION")).as_bytes());
-    head
-}
-
-fn push_header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+/// Adds one header line.
+pub fn push_header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
     head.extend_from_slice(value);
     head.extend_from_slice(b"\r\n");
-}
-
-fn bearer(secret: &Secret) -> Result<(&'static str, String), Refusal> {
-    Ok(("authorization", format!("Bearer {}", secret_value(secret)?)))
-}
-
-fn secret_value(secret: &Secret) -> Result<String, Refusal> {
-    match secret {
-        Secret::Value(text) => header_value(text.expose().trim_end_matches(['\r', '\n']), "the credential"),
-        Secret::Missing { reference, why } => {
-            Err(Refusal::new(Reason::SecretMissing, format!("the secret {reference} has no value: {why}")))
-        }
-    }
-}
-
-/// Refuses what could break out of a header line (contract §6.2); never repeats the value.
-fn header_value(value: &str, what: &str) -> Result<String, Refusal> {
-    if http::HeaderValue::from_str(value).is_err() {
-        return Err(Refusal::new(Reason::SecretMissing, format!("{what} holds characters that no header may hold")));
-    }
-    Ok(value.to_owned())
-}
-
-fn task_path(task: Task) -> &'static str {
-    match task {
-        Task::Chat => "chat/completions",
-        Task::Completions => "completions",
-        Task::Embeddings => "embeddings",
-    }
-}
-
-/// Appends to a base's path, whatever its trailing slash; the base's query is kept.
-fn join(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
-    url
-}
-
-/// Contract §6.4: a URL that ends in a task's path is taken as given, else the task's suffix is appended.
-fn custom_url(url: &Url, task: Task) -> Url {
-    let path = url.path().trim_end_matches('/');
-    let complete = ["/chat/completions", "/completions", "/embeddings"].iter().any(|suffix| path.ends_with(suffix));
-    if complete { url.clone() } else { join(url, task_path(task)) }
-}
-
-/// A path segment: all but unreserved characters escaped (RFC 3986 §2.3).
-fn encode(segment: &str) -> String {
-    const RESERVED: percent_encoding::AsciiSet =
-        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    percent_encoding::utf8_percent_encode(segment, &RESERVED).to_string()
 }
 
 #[cfg(test)]

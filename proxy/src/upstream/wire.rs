@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
-use super::{Timeouts, Upstream};
+use super::{Place, Timeouts};
 use crate::body::Room;
 
 /// Heads and bodies up to this size leave in one write; beyond it copying costs more than a second write.
@@ -36,34 +36,34 @@ impl Wire {
     /// came, the upstream did not work on the request, so it is sent once more on a fresh connection. `sends` counts.
     pub async fn send(
         &self,
-        upstream: &Upstream,
+        place: &Place,
         head: &[u8],
         body: &Bytes,
         sends: &mut u32,
     ) -> Result<Answer<'_>, Refusal> {
         let mut failure = None;
-        for peer in upstream.address.peers()? {
+        for peer in place.address.peers()? {
             let (stream, reused) = match self.transport.get_stream(&*peer).await {
                 Ok(found) => found,
                 Err(e) => {
-                    failure = Some(refuse(&e, Reason::UpstreamConnect, upstream));
+                    failure = Some(refuse(&e, Reason::UpstreamConnect, place));
                     continue;
                 }
             };
             *sends += 1;
-            return match self.exchange(stream, &peer, &upstream.timeouts, head, body).await {
+            return match self.exchange(stream, &peer, &place.timeouts, head, body).await {
                 Ok(answer) => Ok(answer),
                 Err(Lost { untouched: true, .. }) if reused => {
                     let fresh = self
                         .transport
                         .new_stream(&*peer)
                         .await
-                        .map_err(|e| refuse(&e, Reason::UpstreamConnect, upstream))?;
+                        .map_err(|e| refuse(&e, Reason::UpstreamConnect, place))?;
                     *sends += 1;
-                    let again = self.exchange(fresh, &peer, &upstream.timeouts, head, body).await;
-                    again.map_err(|lost| refuse(&lost.error, Reason::UpstreamClosed, upstream))
+                    let again = self.exchange(fresh, &peer, &place.timeouts, head, body).await;
+                    again.map_err(|lost| refuse(&lost.error, Reason::UpstreamClosed, place))
                 }
-                Err(lost) => Err(refuse(&lost.error, Reason::UpstreamClosed, upstream)),
+                Err(lost) => Err(refuse(&lost.error, Reason::UpstreamClosed, place)),
             };
         }
         Err(failure.unwrap_or_else(|| Refusal::new(Reason::UpstreamConnect, "the upstream has no address to try")))
@@ -175,7 +175,7 @@ struct Lost {
     untouched: bool,
 }
 
-fn refuse(error: &Error, otherwise: Reason, upstream: &Upstream) -> Refusal {
+fn refuse(error: &Error, otherwise: Reason, place: &Place) -> Refusal {
     let reason = match error.etype() {
         ErrorType::ConnectTimedout
         | ErrorType::ReadTimedout
@@ -190,7 +190,7 @@ fn refuse(error: &Error, otherwise: Reason, upstream: &Upstream) -> Refusal {
         Reason::UpstreamConnect => "cannot be reached",
         _ => "closed the connection before its answer was complete",
     };
-    log::debug!("{}: {error}", upstream.address.label);
+    log::debug!("{}: {error}", place.address.label);
     Refusal::new(reason, format!("the upstream {what}"))
 }
 
@@ -212,24 +212,24 @@ impl Answer<'_> {
     }
 
     /// The next piece of the body, as it arrives.
-    pub async fn chunk(&mut self, upstream: &Upstream) -> Result<Option<Bytes>, Refusal> {
-        self.session.read_body_bytes().await.map_err(|e| refuse(&e, Reason::UpstreamClosed, upstream))
+    pub async fn chunk(&mut self, place: &Place) -> Result<Option<Bytes>, Refusal> {
+        self.session.read_body_bytes().await.map_err(|e| refuse(&e, Reason::UpstreamClosed, place))
     }
 
     /// The body up to about `limit` bytes, and whether that is all of it. What it takes is counted in `room`.
     pub async fn collect(
         &mut self,
         limit: usize,
-        upstream: &Upstream,
+        place: &Place,
         room: &mut Room<'_>,
     ) -> Result<(Bytes, bool), Refusal> {
-        let Some(first) = self.chunk(upstream).await? else { return Ok((Bytes::new(), true)) };
-        let Some(second) = self.chunk(upstream).await? else { return Ok((first, true)) };
+        let Some(first) = self.chunk(place).await? else { return Ok((Bytes::new(), true)) };
+        let Some(second) = self.chunk(place).await? else { return Ok((first, true)) };
         let mut whole = BytesMut::with_capacity(first.len() + second.len());
         whole.extend_from_slice(&first);
         whole.extend_from_slice(&second);
         while whole.len() <= limit {
-            let Some(more) = self.chunk(upstream).await? else { return Ok((whole.freeze(), true)) };
+            let Some(more) = self.chunk(place).await? else { return Ok((whole.freeze(), true)) };
             room.grow((whole.len() + more.len()) as u64)?;
             whole.extend_from_slice(&more);
         }

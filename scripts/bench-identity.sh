@@ -3,5 +3,5 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/setup.sh build bench-identity
-build_benches
-exec python3 benches/identity.py "$target/release" "$WEIRGATE_BIN"
+release_gateway
+exec python3 benches/identity.py "$WEIRGATE_BIN"

@@ -3,5 +3,6 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/setup.sh build bench
-build_benches
+release_gateway
+cargo build --quiet --release --locked -p weirgate-benches
 exec python3 benches/run.py "$target/release" "$WEIRGATE_BIN"

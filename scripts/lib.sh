@@ -22,12 +22,10 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Builds what the benches need; WEIRGATE_BIN names a gateway that is there already.
-build_benches() {
+# Builds the gateway to be measured; WEIRGATE_BIN names one that is there already.
+release_gateway() {
+    [ -z "${WEIRGATE_BIN:-}" ] || return 0
     say "Building for release"
-    cargo build --quiet --release --locked -p weirgate-benches
-    if [ -z "${WEIRGATE_BIN:-}" ]; then
-        cargo build --quiet --release --locked -p weirgate-proxy
-        WEIRGATE_BIN=$target/release/weirgate
-    fi
+    cargo build --quiet --release --locked -p weirgate-proxy
+    WEIRGATE_BIN=$target/release/weirgate
 }

@@ -30,6 +30,7 @@ step pytest .venv/bin/python -m pytest tests
 
 say "Summary"
 grep -E '^(test result:|error: test failed|     Running|   Doc-tests)' "$logs/cargo" || true
+grep '^crash:' "$logs/pytest" || true
 tail -n 1 "$logs/pytest"
 [ -z "$failed" ] || die "failed:$failed"
 say "make test passed"

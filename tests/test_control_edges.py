@@ -1,11 +1,14 @@
 """What careful clients never send to the control API, and what they would trip over in its answers."""
+import json
 import threading
 
 import pytest
 
 from support import documents, shapes
 from support.control import ENDPOINTS, Api, unique
+from support.gateway import eventually
 from support.upstream import Upstream, always, answer
+from support.wire import Raw, chunked, post
 
 pytestmark = pytest.mark.timeout(60)
 # databricks-sdk asks again for minutes if an error's text holds one of these, contract §1.2.
@@ -87,6 +90,37 @@ def test_compressed_bodies_are_refused_or_read(api):
     assert found.status_code in (200, 415), found.text
     if found.status_code == 200:
         assert api.delete("zipped") == {}
+
+
+def test_bodies_that_never_come(plain):
+    """A silent or dripping body ends after `limits.body_timeout`; a hundred of them do not keep others out."""
+    path = f"/api/2.0{ENDPOINTS}"
+    waiting = [Raw(plain) for _ in range(100)]
+    for raw in waiting:
+        raw.send(post(path, {}, "content-length: 100", token=documents.ADMIN, length=False)[:-2])
+    assert Api(plain).names() == ["chat"]
+    for raw in waiting[:5]:
+        status, _, body = raw.answer()
+        assert status == 408 and shapes.assert_error_body(json.loads(body), shapes.DATABRICKS, 408)
+    for raw in waiting:
+        raw.sock.close()
+
+
+def test_bodies_by_the_wire(plain):
+    """Chunks, `Expect`, several requests on one connection, a client that leaves before its answer."""
+    body = json.dumps({"name": "wired"}).encode()
+    path = f"/api/2.0{ENDPOINTS}"
+    with Raw(plain) as raw:
+        raw.send(post(path, chunked(body), "transfer-encoding: chunked", token=documents.ADMIN, length=False))
+        assert raw.answer()[0] == 200
+        raw.send(f"DELETE {path}/wired HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {documents.ADMIN}\r\n\r\n".encode())
+        status, headers, answered = raw.answer()
+        assert status == 200 and answered == b"{}" and headers["content-type"].startswith("application/json")
+        raw.send(post(path, body, "expect: 100-continue", token=documents.ADMIN))
+        assert raw.answer()[0] == 200
+    with Raw(plain) as raw:
+        raw.send(f"DELETE {path}/wired HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {documents.ADMIN}\r\n\r\n".encode())
+    eventually(lambda: Api(plain).names() == ["chat"], 5)
 
 
 def test_nothing_breaks_in_a_storm(managed, api, speaker):

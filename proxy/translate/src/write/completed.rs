@@ -1,8 +1,11 @@
 //! Whole answers of chat and completions.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Finish, Reasoning, call_id};
 use crate::wire::{Raw, Text};
@@ -35,7 +38,7 @@ pub struct Choice<'a> {
     /// Why it ended.
     pub finish: Finish,
     /// In OpenAI's form.
-    pub logprobs: Option<Raw<'a>>,
+    pub logprobs: Option<Cow<'a, RawValue>>,
     /// What OpenAI has no member for (citations, safety ratings), under the provider's name.
     pub own: Option<(&'static str, Value)>,
 }
@@ -108,14 +111,14 @@ impl Serialize for Choices<'_> {
                     index,
                     message: Some(message),
                     text: None,
-                    logprobs: choice.logprobs,
+                    logprobs: choice.logprobs.as_deref(),
                     finish_reason: choice.finish,
                 },
                 Task::Completions | Task::Embeddings => WrittenChoice {
                     index,
                     message: None,
                     text: Some(&choice.text),
-                    logprobs: choice.logprobs,
+                    logprobs: choice.logprobs.as_deref(),
                     finish_reason: choice.finish,
                 },
             })?;

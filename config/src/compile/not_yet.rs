@@ -4,7 +4,7 @@
 use super::Findings;
 use crate::{
     diagnostic::Pointer,
-    document::{EndpointSpec, ExternalModelSpec, OpenAiType, Provider},
+    document::{EndpointSpec, ExternalModelSpec, Provider},
 };
 
 pub(super) fn warn(spec: &EndpointSpec, out: &mut Findings) {
@@ -29,10 +29,8 @@ pub(super) fn warn(spec: &EndpointSpec, out: &mut Findings) {
     let entities = spec.config.as_ref().and_then(|config| config.served_entities.as_deref()).unwrap_or_default();
     for (index, entity) in entities.iter().enumerate() {
         let at = config.key("served_entities").index(index);
-        if let Some(external) = entity.external_model.as_ref().filter(|external| !is_callable(external)) {
-            let azure = if external.provider == Provider::Openai { " on Azure" } else { "" };
-            let message = format!("`{}`{azure} is accepted and cannot be called yet", external.provider.as_str());
-            out.warning(&at.key("external_model").key("provider"), message);
+        if let Some((key, what)) = entity.external_model.as_ref().and_then(not_callable) {
+            out.warning(&at.key("external_model").key(key), format!("{what} is accepted and cannot be called"));
         }
         if entity.max_provisioned_throughput.is_some() {
             out.warning_on_key(
@@ -43,13 +41,15 @@ pub(super) fn warn(spec: &EndpointSpec, out: &mut Findings) {
     }
 }
 
-fn is_callable(external: &ExternalModelSpec) -> bool {
+/// The key at which a model says that it cannot be called, and what it says there.
+fn not_callable(external: &ExternalModelSpec) -> Option<(&'static str, &'static str)> {
+    let bedrock = external.amazon_bedrock_config.as_ref();
     match external.provider {
-        Provider::Openai => {
-            let kind = external.openai_config.as_ref().and_then(|block| block.openai_api_type);
-            kind.is_none_or(|kind| kind == OpenAiType::Openai)
+        // Retired by its maker.
+        Provider::Palm => Some(("provider", "`palm`")),
+        Provider::AmazonBedrock if bedrock.is_some_and(|block| block.instance_profile_arn.is_some()) => {
+            Some(("amazon_bedrock_config", "`instance_profile_arn`"))
         }
-        Provider::DatabricksModelServing | Provider::Custom => true,
-        _ => false,
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
 """Measures what 10 000 tokens and 1000 endpoints cost, beside one of each: instructions per request, and time to readiness.
 
-identity.py WEIRGATE, with in the environment REQUESTS (1000, of a round) and ROUNDS (7). Ends
+identity.py WEIRGATE, with in the environment REQUESTS (400, of a round) and ROUNDS (5). Ends
 with status 1 if a limit is exceeded.
 """
 
@@ -31,6 +31,10 @@ GATEWAY, OPERATIONS, UPSTREAM = (f"127.0.0.1:{port}" for port in range(19710, 19
 MOST_INSTRUCTIONS = 1.02
 MOST_START_SECONDS = 0.5
 WORKER = "gateway"
+WARM_UP = 1000
+TIMER_STEP = 0.012
+"""Seconds before each request and each answer of the upstream. How often the worker goes to sleep, and how many timeouts
+share a step of Pingora's timers (10 ms), would else depend on how busy the machine is, and costs up to 5 %."""
 IDLE_SECONDS = 10
 PATIENCE = 120
 """Seconds for a gateway to get ready; under callgrind it runs some fifty times slower."""
@@ -214,16 +218,20 @@ def count_instructions(world: World, weirgate: str, requests: int, rounds: int) 
         thread, folder = worker(process)
 
         def asleep() -> None:
-            """Whether a worker finds what comes next or goes to sleep once more would be chance, and costs 4 %: it always sleeps."""
             wait_for(lambda: "poll" in folder.joinpath("wchan").read_text(), process, log)
 
-        Upstream.wait = staticmethod(asleep)
+        def late() -> None:
+            time.sleep(TIMER_STEP)
+            asleep()
+
         for turn in range(rounds + 1):
-            put_load(world, turn * requests, requests, asleep)
+            # First the warm-up: what is done once per endpoint.
+            Upstream.wait = staticmethod(late if turn else asleep)
+            put_load(world, turn * WARM_UP, requests if turn else WARM_UP, Upstream.wait)
             vgdb(process, "dump")  # and begin from zero
             dump = Path(f"{out}.{turn + 1}-{thread:02}").read_text()
             counted = re.search(r"^(?:totals|summary): (\d+)", dump, re.MULTILINE)
-            if turn:  # not the first: start-up, and what is done once per endpoint
+            if turn:
                 world.per_request.append(int(counted.group(1)) / requests)
 
     run_while(command, log, work)
@@ -260,7 +268,7 @@ def start(world: World, weirgate: str) -> Start:
 
 def main() -> None:
     weirgate = sys.argv[1]
-    requests, rounds = int(os.environ.get("REQUESTS") or 1000), int(os.environ.get("ROUNDS") or 7)
+    requests, rounds = int(os.environ.get("REQUESTS") or 400), int(os.environ.get("ROUNDS") or 5)
     host, port = UPSTREAM.split(":")
     with tempfile.TemporaryDirectory() as folder, socketserver.ThreadingTCPServer((host, int(port)), Upstream) as upstream:
         upstream.daemon_threads = True
@@ -294,9 +302,9 @@ Written by `make bench-identity` (REQUESTS={requests} ROUNDS={rounds}) on {datet
 
 Machine: {machine()}. Versions: {gateway_version(weirgate)}.
 
-Instructions are callgrind's, of the one worker thread, in user space, over {requests} requests, {rounds} times in one process after as
-many to warm up; one keep-alive connection, no TLS, requests spread over all tokens (in the store) and endpoints (permissions
-by group), upstream on loopback, both only sending to a worker that is asleep. Seconds are from the start of the process to `200` of
+Instructions are callgrind's, of the one worker thread, in user space, over {requests} requests, {rounds} times in one process after
+{WARM_UP} to warm up; one keep-alive connection, no TLS, requests spread over all tokens (in the store) and endpoints (permissions
+by group), upstream on loopback, client and upstream only sending to a worker that is asleep. Seconds are from the start of the process to `200` of
 `/readyz`, not under callgrind; the first start is the one that makes the database and a row for each endpoint. What other
 threads do meanwhile does not depend on requests: it is the idle process' CPU time.
 

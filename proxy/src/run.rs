@@ -54,7 +54,7 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     }
     let listeners = chosen(&first, listen);
     let certificates = certificates(&listeners)?;
-    let audit = Audit::open(state)?;
+    let audit = Arc::new(Audit::open(state)?);
     let control = Arc::new(Control { store: store.clone(), keeper: keeper.clone(), plane: live.clone(), audit });
     // Rows first: an endpoint that is served is one that the API knows. The watcher comes when all are told of changes.
     lifecycle::attach(&control);

@@ -50,7 +50,10 @@ pub(crate) fn change(
                 store.announce_edit(name, fingerprint(&*spec), by.clone());
                 Ok(Edit::Put(spec))
             }
-            Step::Remove => Ok(Edit::Delete),
+            Step::Remove => {
+                store.announce_edit(name, String::new(), by.clone());
+                Ok(Edit::Delete)
+            }
             Step::Row => Err(Stop::Row),
         }
     });

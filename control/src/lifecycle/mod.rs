@@ -28,7 +28,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// Makes the rows follow the documents, from now on and for what is served already. Call it once, before the API answers.
 pub fn attach(control: &Arc<Control>) {
-    let mut reconciler = Reconciler::new(Arc::clone(&control.store), control.keeper.folder());
+    let mut reconciler =
+        Reconciler::new(Arc::clone(&control.store), Arc::clone(&control.audit), control.keeper.folder());
     reconciler.run(&control.keeper.current());
     control.keeper.listen(move |news| {
         if let News::Good(snapshot) = news {

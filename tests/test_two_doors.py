@@ -20,6 +20,8 @@ def test_an_api_write_is_a_file_and_survives(doors, speaker):
     (doors.gateway.folder / "kept.yaml").rename(file_of(doors, "chat"))
     back = eventually(lambda: doors.call("GET", f"{ENDPOINTS}/chat").status_code == 200 and doors.get("chat"), SOON)
     assert back["tags"] == made["tags"] and back["config"]["config_version"] == 1
+    assert back["id"] == made["id"] and back["creator"] == made["creator"], "a file that was away is the same endpoint"
+    assert doors.ask("chat").status_code == 200, "and its sealed key is still there"
 
 
 def test_everything_survives_a_restart(doors, speaker):

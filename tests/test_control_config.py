@@ -102,9 +102,15 @@ def test_versions_and_times_move(api, two, split):
         assert now["config"]["config_version"] == version and now["last_updated_timestamp"] > last["last_updated_timestamp"]
         assert now["id"] == last["id"] and now["creation_timestamp"] == last["creation_timestamp"]
         last = now
-    api.ok("PATCH", f"{ENDPOINTS}/{split}/tags", {"add_tags": [{"key": "k"}]})
-    now = api.get(split)
-    assert now["config"]["config_version"] == 3 and now["last_updated_timestamp"] > last["last_updated_timestamp"]
+    for method, path, body in [("PATCH", "/tags", {"add_tags": [{"key": "k"}]}), ("PUT", "/rate-limits", {"rate_limits": []}),
+                               ("PUT", "/rate-limits", {"rate_limits": [{"calls": 9, "renewal_period": "minute"}]}),
+                               ("PUT", "/ai-gateway", {"usage_tracking_config": {"enabled": True}}),
+                               ("PATCH", "/notifications", {"email_notifications": {"on_update_success": ["a@b"]}})]:
+        api.ok(method, f"{ENDPOINTS}/{split}{path}", body)
+        now = api.get(split)
+        moved = now["last_updated_timestamp"] - last["last_updated_timestamp"]
+        assert now["config"]["config_version"] == 3 and (moved > 0 or body == {"rate_limits": []})
+        last = now
 
 
 def test_plaintext_is_not_carried_over(api, two, split):

@@ -1,4 +1,4 @@
-"""Rules for served entities: contract §4.2, the provider blocks of §6.3, references of §6.2, the pairs of §6.5, throughput of §7.2."""
+"""Rules for served entities: contract §4.2, the provider blocks of §6.3, references of §6.2, the pairs of §6.5."""
 import pytest
 
 from support import documents, models
@@ -74,61 +74,6 @@ def test_external_model_excludes(api, field):
 def test_name_and_version_belong_together(api):
     for entity in ({"entity_name": models.MISTRAL}, {"entity_version": "2"}, {"name": "a"}, {}):
         refuse(api, body(entity), "served_entities[0]")
-
-
-WRONG_THROUGHPUT = {
-    "not a multiple": {"max_provisioned_throughput": 971}, "minimum not a multiple": {"min_provisioned_throughput": 1},
-    "nothing": {"min_provisioned_throughput": 0, "max_provisioned_throughput": 0}, "upside down": {"min_provisioned_throughput": 2910},
-    "negative": {"min_provisioned_throughput": -970}, "text": {"max_provisioned_throughput": "many"},
-    "fraction": {"max_provisioned_throughput": 970.5},
-    "no minimum": {"min_provisioned_throughput": None}, "no maximum": {"max_provisioned_throughput": None},
-    "unknown model": {"entity_name": "system.ai.nothing"}, "unknown version": {"entity_version": "9"}, "bool": {"entity_version": True},
-}
-
-
-@pytest.mark.parametrize("case", WRONG_THROUGHPUT)
-def test_wrong_throughput(api, case):
-    with api.unchanged():
-        refuse(api, body({**PT, **WRONG_THROUGHPUT[case]}), "served_entities[0]")
-
-
-def test_model_that_cannot_be_provisioned(api):
-    """No chunk size: it is pay-per-token, and 400 with a throughput."""
-    refuse(api, body({"entity_name": models.PLAIN, "entity_version": "1", "min_provisioned_throughput": 0, "max_provisioned_throughput": 10}))
-    assert api.ok("GET", f"{ENDPOINTS}/get-model-optimization-info/{models.PLAIN}/1") == {"optimizable": False}
-
-
-def test_optimisation_info(api, alice):
-    info = f"{ENDPOINTS}/get-model-optimization-info"
-    assert alice.ok("GET", f"{info}/{models.MISTRAL}/2") == {"optimizable": True, "model_type": "mistral", "throughput_chunk_size": 970}
-    assert api.ok("GET", f"{info}/{models.SCORER}/7") == {"optimizable": False}
-    for unknown in ("no.such.model/1", f"{models.MISTRAL}/9"):
-        api.refused("GET", f"{info}/{unknown}", status=404, code="RESOURCE_DOES_NOT_EXIST")
-
-
-def test_custom_models(api):
-    with api.unchanged():
-        refuse(api, body(models.custom(min_provisioned_concurrency=1, max_provisioned_concurrency=4)), "workload_size")
-        refuse(api, body(models.custom(workload_type="TPU")), "workload_type")
-        refuse(api, body(models.custom()) | {"rate_limits": [{"calls": 1, "renewal_period": "minute"}]}, "rate_limits")
-    with api.created(body(models.custom(environment_vars={"A": "plain"}))) as made:
-        found = api.settled(made["name"])
-        served = (found.get("config") or found["pending_config"])["served_entities"][0]
-        assert served["name"] == "scorer-7" and served["environment_vars"] == {"A": "plain"} and found["endpoint_type"] == "CUSTOM"
-
-
-def test_old_form(api):
-    old = {"name": "m", "model_name": models.MISTRAL, "model_version": 2, "scale_to_zero_enabled": True, "min_provisioned_throughput": 970,
-           "max_provisioned_throughput": 970}
-    for missing in ("model_name", "model_version", "scale_to_zero_enabled"):
-        message = api.refused("POST", ENDPOINTS, {"name": unique("old"), "config": {"served_models": [{**old, missing: None}]}})
-        assert missing in message
-    both = {"served_models": [old], "served_entities": [PT]}
-    assert "served_models" in api.refused("POST", ENDPOINTS, {"name": unique("old"), "config": both})
-    with api.created({"name": unique("old"), "config": {"served_models": [old]}}) as made:
-        found = api.settled(made["name"])
-        assert found["config"]["served_models"][0]["model_version"] == "2"
-        assert found["config"]["served_entities"][0]["entity_name"] == models.MISTRAL
 
 
 def test_kind_never_changes(api):

@@ -157,13 +157,13 @@ impl Keeper {
 
     /// Looks at disk and secrets now, and publishes what has changed. Blocks; not for an async thread.
     pub fn refresh(&self) {
-        self.look(&mut self.state(), |_| true);
+        self.look_alone(|_| true);
     }
 
     /// As [`Self::refresh`]; a state that does not validate is told only if it has settled: its digest is the one of the last look.
     /// Otherwise nothing is told and its digest returned, for a file that is being written looks broken too.
     pub(crate) fn refresh_settled(&self, last: Option<[u8; 32]>) -> Option<[u8; 32]> {
-        self.look(&mut self.state(), |digest| last == Some(*digest))
+        self.look_alone(|digest| last == Some(*digest))
     }
 
     /// One API write: `decide` gets the present state and says what becomes of the endpoint's file; the new state is compiled
@@ -228,10 +228,41 @@ impl Keeper {
         endpoint_paths(endpoint).into_iter().find(|file| !is_served(file))
     }
 
+    /// As [`Self::look`], while no other gateway writes: what it reads and tells is then never older than what another has told.
+    fn look_alone(&self, tell: impl FnOnce(&[u8; 32]) -> bool) -> Option<[u8; 32]> {
+        let mut state = self.state();
+        if self.broken.load().is_some() {
+            self.follow_secrets(&mut state);
+        }
+        if !self.has_changed(&state, &Inputs::read(&self.folder)) {
+            return None;
+        }
+        let _lock = write::lock(&self.lock).inspect_err(|error| log::warn!("{}: {error}", self.lock.display())).ok();
+        self.look(&mut state, tell)
+    }
+
+    fn has_changed(&self, state: &State, inputs: &Inputs) -> bool {
+        inputs.digest(&state.seen.dependencies.now(&self.resolver())) != state.seen.digest
+    }
+
+    /// While the files are broken, what is served still follows the secrets that it names.
+    fn follow_secrets(&self, state: &mut State) {
+        let before = merged(&state.parts);
+        if before.now(&self.resolver()) == before {
+            return;
+        }
+        let inputs = Inputs::from_texts(self.current().documents.clone());
+        let Outcome { result, parts, .. } = load_inputs(&inputs, &self.folder, &*self.secrets);
+        if let Ok(snapshot) = result {
+            state.parts = parts;
+            self.publish(state, snapshot);
+        }
+    }
+
     /// Publishes what is on disk if it is new; `tell` decides for a broken state. Returns the digest of a broken state that was not told.
     fn look(&self, state: &mut State, tell: impl FnOnce(&[u8; 32]) -> bool) -> Option<[u8; 32]> {
         let inputs = Inputs::read(&self.folder);
-        if inputs.digest(&state.seen.dependencies.now(&self.resolver())) == state.seen.digest {
+        if !self.has_changed(state, &inputs) {
             return None;
         }
         let Outcome { result, parts, digest } = load_inputs(&inputs, &self.folder, &*self.secrets);

@@ -356,3 +356,51 @@ fn a_disk_that_refuses_changes_nothing() {
     assert!(error.to_string().contains("cannot write endpoints/a.yaml: "), "{error}");
     assert!(keeper.current().endpoints.is_empty() && told(&news).is_empty());
 }
+
+/// A store with one value, which tests change.
+struct OneSecret(Mutex<Option<String>>);
+
+impl SecretSource for OneSecret {
+    fn get(&self, _: &str, _: &str) -> Option<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn a_secret_is_followed_while_a_neighbour_is_broken() {
+    let place = Place::new();
+    place.write(
+        "a.yaml",
+        r#"{"name": "a", "config": {"served_entities": [{"external_model": {"name": "m", "provider": "openai",
+            "task": "llm/v1/chat", "openai_config": {"openai_api_key": "{{secrets/s/k}}"}}}]}}"#,
+    );
+    let secret = Arc::new(OneSecret(Mutex::new(Some("first".into()))));
+    let keeper = Keeper::open(place.folder.path(), &place.state.path().join("lock"), secret.clone(), None).unwrap();
+    let key = || format!("{:?}", secret_of(&keeper.current()));
+    assert_eq!(key(), r#"Some("first")"#);
+    place.write("b.yaml", "{");
+    keeper.refresh();
+    assert!(keeper.broken().is_some());
+    *secret.0.lock().unwrap() = Some("second".into());
+    keeper.refresh();
+    assert!(keeper.broken().is_some());
+    assert_eq!(key(), r#"Some("second")"#);
+    // Nor is it lost when the endpoint's own file breaks and someone writes another endpoint.
+    place.write("a.yaml", "{");
+    *secret.0.lock().unwrap() = Some("third".into());
+    put(&keeper, "c", "new").unwrap();
+    keeper.refresh();
+    assert_eq!(key(), r#"Some("third")"#);
+    assert!(keeper.current().endpoints.contains_key("c"));
+}
+
+fn secret_of(snapshot: &Snapshot) -> Option<String> {
+    use crate::snapshot::{ProviderConfig, Target};
+    match &snapshot.endpoints["a"].entities[0].target {
+        Target::External(model) => match &model.provider {
+            ProviderConfig::OpenAi { key, .. } => key.value().map(str::to_owned),
+            _ => None,
+        },
+        Target::Local(_) => None,
+    }
+}

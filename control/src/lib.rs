@@ -35,7 +35,15 @@ pub struct Control {
     /// The running data plane.
     pub plane: Arc<dyn DataPlane>,
     /// Who changed what.
-    pub audit: audit::Audit,
+    pub audit: Arc<audit::Audit>,
+}
+
+impl Control {
+    /// What the API shows: the rows, and the documents that they are in line with.
+    pub(crate) fn shown(&self) -> (Arc<weirgate_config::Snapshot>, Arc<store::endpoints::Records>) {
+        let records = self.store.records();
+        (records.snapshot().cloned().unwrap_or_else(|| self.keeper.current()), records)
+    }
 }
 
 /// Milliseconds since the epoch: the API's times are wall-clock times (contract §1).

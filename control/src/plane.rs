@@ -25,6 +25,8 @@ pub trait DataPlane: Send + Sync + 'static {
     fn metrics(&self, endpoint: &str) -> String;
     /// The last lines that a model's engine wrote, bounded; empty if it is not ours.
     fn log(&self, model: &ModelId) -> String;
-    /// Serves tokens and secrets as they are in the store from now on. Called after every change of them; may block.
-    fn identities_changed(&self);
+    /// Accepts the store's tokens as they are from now on. Called after every change of them; may block.
+    fn tokens_changed(&self);
+    /// Serves the store's secrets as they are from now on. Called after every change of them; may block.
+    fn secrets_changed(&self);
 }

@@ -108,7 +108,8 @@ impl Live {
                 if let Err(e) = self.store.reload_records() {
                     log::error!("{e}");
                 }
-                self.identities_changed();
+                self.tokens_changed();
+                self.secrets_changed();
             }
             Ok(false) => {}
             Err(e) => log::error!("{e}"),
@@ -146,9 +147,12 @@ impl DataPlane for Live {
         self.shared.engines.log(model)
     }
 
-    fn identities_changed(&self) {
+    fn tokens_changed(&self) {
         self.identities.reload(&self.store);
-        // Secrets are part of what endpoints are compiled from.
+    }
+
+    fn secrets_changed(&self) {
+        // They are part of what endpoints are compiled from.
         self.keeper.refresh();
     }
 }

@@ -218,13 +218,30 @@ class Editor(Writer):
             self.world.verified += 1
 
 
+class Intruder(Writer):
+    """Tags the endpoints of the editor's files, so that both doors write the same file. The editor looks for its edits."""
+
+    def __init__(self, world):
+        super().__init__(world, "tags on edited files")
+
+    def step(self):
+        tags = {"add_tags": [{"key": f"t{self.random.randrange(5)}", "value": str(next(self.world.marks))}]}
+        answer = self.api.call("PATCH", f"{ENDPOINTS}/f{self.random.randrange(3)}/tags", tags)
+        self.acknowledged += answer.status_code == 200
+        if answer.status_code not in (200, 404, 409):
+            self.problems.append(f"{answer.status_code} {answer.text[:300]}")
+
+    def verify(self, api):
+        pass
+
+
 class World:
     """The gateway, its upstream, all writers, and the count of what was verified."""
 
     def __init__(self, gateway, upstream, seed):
         self.gateway, self.upstream, self.random, self.marks = gateway, upstream, random.Random(seed), itertools.count(1)
         self.verified = 0
-        self.writers = [*(Endpoints(self, n) for n in range(3)), Secrets(self), Tokens(self), Editor(self)]
+        self.writers = [*(Endpoints(self, n) for n in range(3)), Secrets(self), Tokens(self), Editor(self), Intruder(self)]
 
     def prepare(self):
         api = Api(self.gateway)

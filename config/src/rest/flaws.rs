@@ -9,8 +9,8 @@ use crate::{
     structure::{LeftOut, Shape, UnknownKeys, salvage},
 };
 
-/// What is wrong with a request.
-#[derive(Debug, Default)]
+/// What is wrong with a request. Not `Debug`: a body may hold secrets.
+#[derive(Default)]
 pub struct Flaws {
     problems: Vec<Problem>,
     /// The body, kept only while something in it could not be read.

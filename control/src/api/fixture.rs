@@ -76,7 +76,9 @@ impl DataPlane for Plane {
         format!("{model} is up\n")
     }
 
-    fn identities_changed(&self) {}
+    fn tokens_changed(&self) {}
+
+    fn secrets_changed(&self) {}
 }
 
 /// A gateway's control side on a folder of its own.
@@ -97,7 +99,7 @@ impl Gateway {
         let store = Arc::new(Store::open(&state).unwrap());
         store.unlock(None).unwrap();
         let keeper = Keeper::open(&config, &state.join("lock"), store.clone(), None).unwrap();
-        let audit = audit::Audit::open(&state).unwrap();
+        let audit = Arc::new(audit::Audit::open(&state).unwrap());
         let control = Arc::new(Control { store, keeper: Arc::new(keeper), plane: Arc::new(Plane), audit });
         lifecycle::attach(&control);
         Gateway { folder, control }
@@ -117,7 +119,10 @@ impl Gateway {
     /// The lines of the audit log.
     pub(crate) fn audit(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("state/audit/audit.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["actor"] != "file")
+            .collect()
     }
 
     /// Sends a request as someone; status, headers and body of the answer.

@@ -81,7 +81,7 @@ fn build_logs(request: Request) -> Result<Answer, Problem> {
 
 /// The endpoint of the request's name, if the caller may see it.
 fn find(request: &Request) -> Result<Arc<Endpoint>, Refusal> {
-    let snapshot = request.control.keeper.current();
+    let snapshot = request.control.shown().0;
     let name = request.path("name");
     let Some(endpoint) = snapshot.endpoints.get(name) else {
         return Err(Refusal::new(Reason::EndpointNotFound, format!("there is no endpoint {name}")));

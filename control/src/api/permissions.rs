@@ -105,13 +105,13 @@ struct PermissionLevelDescription {
 }
 
 fn get(request: Request) -> Result<Answer, Problem> {
-    let snapshot = request.control.keeper.current();
+    let snapshot = request.control.shown().0;
     let endpoint = find(&request, &snapshot, Level::View)?;
     Ok(Answer::json(&view(request.path("id"), &endpoint.document)))
 }
 
 fn levels(request: Request) -> Result<Answer, Problem> {
-    find(&request, &request.control.keeper.current(), Level::View)?;
+    find(&request, &request.control.shown().0, Level::View)?;
     let described = |permission_level, description| PermissionLevelDescription { permission_level, description };
     let permission_levels = vec![
         described(PermissionLevel::CanView, "Can see the endpoint and its metrics."),
@@ -138,7 +138,7 @@ fn change(request: &Request, becomes: Change) -> Result<Answer, Problem> {
         document.permissions = Some(becomes(granted(&document), &asked));
         Ok(Step::Document(Box::new(document)))
     })?;
-    let snapshot = request.control.keeper.current();
+    let snapshot = request.control.shown().0;
     // Someone may have deleted it a moment later.
     let endpoint = snapshot.endpoints.get(&name).ok_or_else(|| unknown(id))?;
     let version = Some(record.config_version);

@@ -316,7 +316,7 @@ fn shape<T: JsonSchema>() -> Shape {
 
 /// The next request is served with the values as they are now.
 fn changed(request: &Request) -> Result<Answer, Problem> {
-    request.control.plane.identities_changed();
+    request.control.plane.secrets_changed();
     Ok(Answer::empty())
 }
 

@@ -159,7 +159,7 @@ fn make(
     let (by, comment) = (&request.caller.principal.name, comment.unwrap_or_default());
     let (token_value, token) = request.control.store.create_token(whose, by, &comment, lifetime)?;
     request.concerns(&format!("{}/{}", whose.name, token.id));
-    request.control.plane.identities_changed();
+    request.control.plane.tokens_changed();
     Ok(Answer::json(&CreatedToken { token_value, token_info: token.into() }))
 }
 
@@ -198,7 +198,7 @@ fn remove(request: &Request, id: &str, owner: Option<(PrincipalKind, &str)>) -> 
         let text = "there is no such token made at run time; those of weirgate.yaml are removed there";
         return Err(Problem::new(Reason::ResourceNotFound, text));
     }
-    request.control.plane.identities_changed();
+    request.control.plane.tokens_changed();
     Ok(Answer::empty())
 }
 

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use weirgate_config::Snapshot;
 use weirgate_config::document::ConfigSpec;
 
 use super::Store;
@@ -57,6 +58,9 @@ pub struct Record {
     pub update: Update,
     /// The served entities of the active config, by name.
     pub entities: BTreeMap<String, Made>,
+    /// Since when its file is gone. If it comes back soon, it is the same endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<u64>,
 }
 
 /// The update of a config that takes time, and how the last one ended.
@@ -111,24 +115,32 @@ pub fn fingerprint(document: &impl Serialize) -> String {
     hex::encode(Sha256::digest(serde_json::to_vec(document).unwrap_or_default()))
 }
 
-/// All rows at one moment.
+/// All rows at one moment, and the documents that they follow.
 #[derive(Debug, Clone, Default)]
-pub struct Records(BTreeMap<Arc<str>, Arc<Record>>);
+pub struct Records {
+    rows: BTreeMap<Arc<str>, Arc<Record>>,
+    snapshot: Option<Arc<Snapshot>>,
+}
 
 impl Records {
+    /// The state that these rows were last brought in line with; `None` before the first.
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
+    }
+
     /// The row of an endpoint.
     pub fn get(&self, name: &str) -> Option<&Arc<Record>> {
-        self.0.get(name)
+        self.rows.get(name)
     }
 
     /// Name and row of the endpoint with this id.
     pub fn with_id(&self, id: &str) -> Option<(&Arc<str>, &Arc<Record>)> {
-        self.0.iter().find(|(_, record)| record.id == id)
+        self.rows.iter().find(|(_, record)| record.id == id)
     }
 
     /// All rows by endpoint name.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Record>)> {
-        self.0.iter()
+        self.rows.iter()
     }
 }
 
@@ -200,7 +212,8 @@ impl Store {
     /// Reads all rows from disk: another process may have written (see [`Store::changed_elsewhere`]).
     pub fn reload_records(&self) -> Result<(), ControlError> {
         let _changing = self.cache.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.cache.records.store(Arc::new(self.read(load)?));
+        let snapshot = self.records().snapshot.clone();
+        self.cache.records.store(Arc::new(Records { rows: self.read(load)?, snapshot }));
         Ok(())
     }
 
@@ -209,29 +222,67 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Rows<'_>) -> Result<T, ControlError>,
     ) -> Result<T, ControlError> {
+        self.change_and_follow(None, change)
+    }
+
+    /// The same for rows that are brought in line with a state: nobody sees the one without the other.
+    pub(crate) fn follow<T>(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        change: impl FnOnce(&mut Rows<'_>) -> Result<T, ControlError>,
+    ) -> Result<T, ControlError> {
+        self.change_and_follow(Some(snapshot), change)
+    }
+
+    /// Says that the rows are in line with a state as they are.
+    pub(crate) fn follow_unchanged(&self, snapshot: &Arc<Snapshot>) {
+        let _changing = self.cache.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = Records { snapshot: Some(Arc::clone(snapshot)), ..Records::clone(&self.records()) };
+        self.cache.records.store(Arc::new(records));
+    }
+
+    fn change_and_follow<T>(
+        &self,
+        snapshot: Option<&Arc<Snapshot>>,
+        change: impl FnOnce(&mut Rows<'_>) -> Result<T, ControlError>,
+    ) -> Result<T, ControlError> {
         let _changing = self.cache.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (result, known) = self.write(|transaction| {
             let mut rows = Rows { transaction, known: BTreeMap::new() };
             let result = change(&mut rows)?;
             Ok((result, rows.known))
         })?;
-        if !known.is_empty() {
-            let mut records = Records::clone(&self.cache.records.load());
-            for (name, record) in known {
-                match record {
-                    Some(record) => records.0.insert(name, record),
-                    None => records.0.remove(&name),
-                };
-            }
-            self.cache.records.store(Arc::new(records));
+        let mut records = Records::clone(&self.records());
+        for (name, record) in known {
+            match record {
+                Some(record) if record.gone_at.is_none() => records.rows.insert(name, record),
+                _ => records.rows.remove(&name),
+            };
         }
+        records.snapshot = snapshot.cloned().or(records.snapshot);
+        self.cache.records.store(Arc::new(records));
         Ok(result)
     }
 
-    /// Says who makes the edit of a document that follows; it is known by its content, so what is left over does no harm.
+    /// Says who makes the edit of a document that follows (an empty one: its removal); it is known by its content, so what is left over
+    /// does no harm.
     pub(crate) fn announce_edit(&self, endpoint: &str, document: String, by: Author) {
         let edit = Edit { endpoint: endpoint.to_owned(), document, by };
         *self.cache.edit.lock().unwrap_or_else(PoisonError::into_inner) = Some(edit);
+    }
+
+    /// Forgets what was announced: it is done, or came to nothing.
+    pub(crate) fn announce_nothing(&self) {
+        *self.cache.edit.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Forgets endpoints whose file went away before a time.
+    pub(crate) fn forget_gone(&self, before: u64) -> Result<(), ControlError> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM endpoints WHERE json_extract(record, '$.gone_at') < ?1", [before])?;
+            Ok(())
+        })
     }
 
     /// Who made an endpoint's document.
@@ -243,19 +294,22 @@ impl Store {
 }
 
 pub(super) fn cache(connection: &Connection) -> Result<Cache, ControlError> {
-    Ok(Cache { records: ArcSwap::from_pointee(load(connection)?), ..Cache::default() })
+    let records = Records { rows: load(connection)?, snapshot: None };
+    Ok(Cache { records: ArcSwap::from_pointee(records), ..Cache::default() })
 }
 
-fn load(connection: &Connection) -> Result<Records, ControlError> {
+fn load(connection: &Connection) -> Result<BTreeMap<Arc<str>, Arc<Record>>, ControlError> {
     let mut query = connection.prepare("SELECT name, record FROM endpoints")?;
     let mut rows = query.query([])?;
     let mut records = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (name, text): (String, String) = (row.get(0)?, row.get(1)?);
         let record = parse(&name, &text)?;
-        records.insert(name.into(), Arc::new(record));
+        if record.gone_at.is_none() {
+            records.insert(name.into(), Arc::new(record));
+        }
     }
-    Ok(Records(records))
+    Ok(records)
 }
 
 fn select(connection: &Connection, name: &str) -> Result<Option<Record>, ControlError> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::phrases::broken_up;
 use crate::reason::{Fault, Reason};
 
 /// By which door a request came in; decides the shape of an error.
@@ -144,7 +145,7 @@ impl Refusal {
             Some(p) => json!({"external_model_provider": provider_name, "external_model_error": p.body}).to_string(),
             None => self.message.clone(),
         };
-        json!({"error_code": self.reason.facts().error_code, "message": message})
+        json!({"error_code": self.reason.facts().error_code, "message": broken_up(&message)})
     }
 
     /// Whether a provider or engine is at fault, for breakers and alarms.

@@ -6,5 +6,6 @@
 pub mod door;
 pub mod identity;
 pub mod permission;
+pub mod phrases;
 pub mod pick;
 pub mod reason;

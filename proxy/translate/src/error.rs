@@ -15,7 +15,7 @@ const MAX_MESSAGE: usize = 4096;
 /// Most characters of a type, code or parameter name that are passed on.
 const MAX_NAME: usize = 128;
 
-/// A provider's error, in OpenAI's terms. Credentials are masked, sizes bounded, retry phrases broken.
+/// A provider's error, in OpenAI's terms. Credentials are masked, sizes bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProviderError {
     /// Text for people, at most 4096 characters; empty if the provider said nothing.

@@ -61,11 +61,11 @@ fn is_bounded_and_clean() {
 
     let secrets = Secrets::new(["top/secret"]);
     let body = br#"{"error":{"message":"Unexpected error with top\/secret","type":"top/secret"}}"#;
-    let expected = error("Unexpected  error with [masked]", Some("[masked]"), None, None);
+    let expected = error("Unexpected error with [masked]", Some("[masked]"), None, None);
     assert_eq!(ProviderError::read(body, &secrets), expected);
     assert_eq!(
         masked(body, &secrets),
-        json!({"error": {"message": "Unexpected  error with [masked]", "type": "[masked]"}})
+        json!({"error": {"message": "Unexpected error with [masked]", "type": "[masked]"}})
     );
     assert_eq!(masked(b"<p>no top/secret</p>", &secrets), json!("no [masked]"));
 }

@@ -1,4 +1,4 @@
-//! Keeping credentials, and phrases that send clients into retry loops, out of text that a provider wrote.
+//! Keeping credentials out of text that a provider wrote.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +12,6 @@ const SHORTEST_SECRET: usize = 6;
 /// How well-known credentials start, and how long such a word is at least.
 const PREFIXES: [(&str, usize); 7] =
     [("sk-", 9), ("dapi", 16), ("AKIA", 16), ("ASIA", 16), ("AIza", 20), ("eyJ", 20), ("ya29.", 16)];
-
-/// Phrases that make the Databricks SDK retry for minutes (contract §1.2), and what stands for them.
-const RETRY_PHRASES: [(&str, &str); 7] = [
-    ("Unexpected error", "Unexpected  error"),
-    ("Please try again later or try a faster operation.", "Please try again later, or try a faster operation."),
-    ("RPC token bucket limit has been exceeded", "RPC token bucket limit exceeded"),
-    ("Unknown worker environment", "Unknown  worker environment"),
-    ("There is no worker environment with id", "There is no worker environment  with id"),
-    ("does not have any associated worker environments", "does not have any worker environments associated"),
-    ("ClusterNotReadyException", "ClusterNotReady Exception"),
-];
 
 /// Secret values that are known to the gateway, such as the key it sends to the provider. Cheap to clone; `Debug`
 /// shows only how many there are.
@@ -46,19 +35,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// `text` with credentials masked and the retry phrases of contract §1.2 broken.
-pub fn clean<'t>(text: &'t str, secrets: &Secrets) -> Cow<'t, str> {
-    let mut text = mask(text, secrets);
-    for (phrase, instead) in RETRY_PHRASES {
-        if text.contains(phrase) {
-            text = Cow::Owned(text.replace(phrase, instead));
-        }
-    }
-    text
-}
-
 /// `text` with the known secrets, bearer tokens and words that look like keys masked.
-fn mask<'t>(text: &'t str, secrets: &Secrets) -> Cow<'t, str> {
+pub fn clean<'t>(text: &'t str, secrets: &Secrets) -> Cow<'t, str> {
     let mut out = String::new();
     let mut done = 0;
     let mut at = 0;

@@ -62,10 +62,10 @@ pub(super) fn create(request: &Request, mut spec: EndpointSpec, flaws: Flaws) ->
         }
         Ok(Step::Document(Box::new(spec)))
     })?;
-    let snapshot = control.keeper.current();
+    let (snapshot, records) = control.shown();
     let endpoint = snapshot.endpoints.get(&*name).ok_or_else(|| unknown(&name))?;
-    let record = control.store.record(&name).ok_or_else(|| unknown(&name))?;
-    let shown = view::detailed(request, &snapshot, endpoint, &record);
+    let record = records.get(&name).ok_or_else(|| unknown(&name))?;
+    let shown = view::detailed(request, &snapshot, endpoint, record);
     Ok(Answer::json(&shown).versions(None, Some(record.config_version)))
 }
 

@@ -102,7 +102,7 @@ fn change<B: DeserializeOwned, T: Serialize>(
 ) -> Result<Answer, Problem> {
     let (control, caller, name) = (&*request.control, &request.caller, request.path("name"));
     // Who may not change the endpoint learns nothing more; and no lock is held while a body is read.
-    Target::find(control, &control.keeper.current(), name, caller)?;
+    Target::find(control, &control.shown().0, name, caller)?;
     let (body, flaws) = request.flawed_body(form.shape, form.under)?;
     let mut version = None;
     lifecycle::change(control, name, &Author::from(caller), |snapshot| {
@@ -110,11 +110,11 @@ fn change<B: DeserializeOwned, T: Serialize>(
         version = Some(target.record.config_version);
         decide(&target, body, flaws)
     })?;
-    let snapshot = control.keeper.current();
+    let (snapshot, records) = control.shown();
     // Someone may have deleted it a moment later.
     let endpoint = snapshot.endpoints.get(name).ok_or_else(|| unknown(name))?;
-    let record = control.store.record(name).ok_or_else(|| unknown(name))?;
-    Ok(Answer::json(&answer(endpoint, &record)).versions(version, Some(record.config_version)))
+    let record = records.get(name).ok_or_else(|| unknown(name))?;
+    Ok(Answer::json(&answer(endpoint, record)).versions(version, Some(record.config_version)))
 }
 
 /// The same for routes that answer with the whole endpoint.
@@ -124,7 +124,7 @@ fn change_and_show<B: DeserializeOwned>(
     decide: impl FnOnce(&Target<'_>, B, Flaws) -> Result<Step, ControlError>,
 ) -> Result<Answer, Problem> {
     change(request, form, decide, |endpoint, record| {
-        view::detailed(request, &request.control.keeper.current(), endpoint, record)
+        view::detailed(request, &request.control.shown().0, endpoint, record)
     })
 }
 

@@ -23,7 +23,7 @@ struct EndpointList {
 
 fn list(request: Request) -> Result<Answer, Problem> {
     let control = &*request.control;
-    let (snapshot, records) = (control.keeper.current(), control.store.records());
+    let (snapshot, records) = control.shown();
     let visible = snapshot
         .endpoints
         .values()
@@ -36,9 +36,9 @@ fn list(request: Request) -> Result<Answer, Problem> {
 
 fn get(request: Request) -> Result<Answer, Problem> {
     let (control, name) = (&*request.control, request.path("name"));
-    let snapshot = control.keeper.current();
+    let (snapshot, records) = control.shown();
     let endpoint = snapshot.endpoints.get(name).ok_or_else(|| unknown(name))?;
     access::require(Level::View, endpoint, &request.caller.principal)?;
-    let record = control.store.record(name).ok_or_else(|| unknown(name))?;
-    Ok(Answer::json(&view::detailed(&request, &snapshot, endpoint, &record)))
+    let record = records.get(name).ok_or_else(|| unknown(name))?;
+    Ok(Answer::json(&view::detailed(&request, &snapshot, endpoint, record)))
 }

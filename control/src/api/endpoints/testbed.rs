@@ -39,7 +39,9 @@ impl DataPlane for Plane {
         String::new()
     }
 
-    fn identities_changed(&self) {}
+    fn tokens_changed(&self) {}
+
+    fn secrets_changed(&self) {}
 }
 
 pub(super) struct Testbed {
@@ -68,7 +70,7 @@ impl Testbed {
             store,
             keeper: Arc::new(keeper),
             plane: plane.clone(),
-            audit: audit::Audit::open(&state).unwrap(),
+            audit: Arc::new(audit::Audit::open(&state).unwrap()),
         });
         lifecycle::attach(&control);
         Testbed { folder, plane, control }

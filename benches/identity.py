@@ -1,6 +1,6 @@
 """Measures what 10 000 tokens and 1000 endpoints cost, beside one of each: instructions per request, and time to readiness.
 
-identity.py WEIRGATE, with in the environment REQUESTS (1000, of a round) and ROUNDS (7). Ends
+identity.py WEIRGATE, with in the environment REQUESTS (400, of a round) and ROUNDS (5). Ends
 with status 1 if a limit is exceeded.
 """
 
@@ -31,9 +31,10 @@ GATEWAY, OPERATIONS, UPSTREAM = (f"127.0.0.1:{port}" for port in range(19710, 19
 MOST_INSTRUCTIONS = 1.02
 MOST_START_SECONDS = 0.5
 WORKER = "gateway"
-PAUSE = 0.003
-"""Seconds before each request and each answer of the upstream. The worker then waits for both, always: whether it just finds
-them or goes to sleep once more would be chance, and costs 4 %."""
+WARM_UP = 1000
+TIMER_STEP = 0.012
+"""Seconds before each request and each answer of the upstream. How often the worker goes to sleep, and how many timeouts
+share a step of Pingora's timers (10 ms), would else depend on how busy the machine is, and costs up to 5 %."""
 IDLE_SECONDS = 10
 PATIENCE = 120
 """Seconds for a gateway to get ready; under callgrind it runs some fifty times slower."""
@@ -130,7 +131,7 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen, log: Path) -> 
         if process.poll() is not None or time.monotonic() > end:
             process.kill()
             sys.exit(f"error: the process does not get ready:\n{log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.001)
+        time.sleep(0.0005)
 
 
 def run_while(command: list[str | Path], log: Path, work: Callable[[subprocess.Popen], None]) -> None:
@@ -148,7 +149,9 @@ def run_while(command: list[str | Path], log: Path, work: Callable[[subprocess.P
 
 
 class Upstream(socketserver.StreamRequestHandler):
-    """A model provider that has one answer."""
+    """A model provider that has one answer, and gives it when it is waited for."""
+
+    wait: Callable[[], None]
 
     ANSWER = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [
         {"index": 0, "message": {"role": "assistant", "content": "The sky scatters blue light most."}, "finish_reason": "stop"}
@@ -158,7 +161,7 @@ class Upstream(socketserver.StreamRequestHandler):
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(self.ANSWER)}\r\n\r\n".encode()
         while self.rfile.readline():
             self.rfile.read(body_length(self.rfile))
-            time.sleep(PAUSE)
+            type(self).wait()
             self.wfile.write(head + self.ANSWER)
 
 
@@ -171,7 +174,7 @@ def body_length(message: BinaryIO) -> int:
     return length
 
 
-def put_load(world: World, first: int, requests: int) -> None:
+def put_load(world: World, first: int, requests: int, wait: Callable[[], None]) -> None:
     """One after the other over one connection, going through tokens and endpoints so that any stretch of them is spread."""
     host, port = GATEWAY.split(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
@@ -180,7 +183,7 @@ def put_load(world: World, first: int, requests: int) -> None:
         for n in range(first, first + requests):
             # 7919 is prime to both numbers; endpoint names have one length, so all requests do.
             body = json.dumps({"model": endpoint(n * 7919 % world.endpoints), "messages": [{"role": "user", "content": "Why?"}]})
-            time.sleep(PAUSE)
+            wait()
             client.sendall(
                 (
                     f"POST /v1/chat/completions HTTP/1.1\r\nhost: {GATEWAY}\r\nauthorization: Bearer {world.token(n * 7919 % world.tokens)}\r\n"
@@ -197,11 +200,12 @@ def vgdb(process: subprocess.Popen, *command: str) -> str:
     return subprocess.run(["vgdb", f"--pid={process.pid}", *command], capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
-def worker(process: subprocess.Popen) -> int:
-    """Valgrind's number of the thread that serves requests."""
+def worker(process: subprocess.Popen) -> tuple[int, Path]:
+    """The thread that serves requests: valgrind's number, and its folder in /proc."""
     for number, thread in re.findall(r"Thread (\d+): .*lwpid (\d+)", vgdb(process, "v.info", "scheduler")):
-        if Path(f"/proc/{process.pid}/task/{thread}/comm").read_text().strip() == WORKER:
-            return int(number)
+        folder = Path(f"/proc/{process.pid}/task/{thread}")
+        if folder.joinpath("comm").read_text().strip() == WORKER:
+            return int(number), folder
     sys.exit(f"error: the gateway has no thread called {WORKER}")
 
 
@@ -211,13 +215,23 @@ def count_instructions(world: World, weirgate: str, requests: int, rounds: int) 
 
     def work(process: subprocess.Popen) -> None:
         wait_for(is_ready, process, log)
-        thread = worker(process)
+        thread, folder = worker(process)
+
+        def asleep() -> None:
+            wait_for(lambda: "poll" in folder.joinpath("wchan").read_text(), process, log)
+
+        def late() -> None:
+            time.sleep(TIMER_STEP)
+            asleep()
+
         for turn in range(rounds + 1):
-            put_load(world, turn * requests, requests)
+            # First the warm-up: what is done once per endpoint.
+            Upstream.wait = staticmethod(late if turn else asleep)
+            put_load(world, turn * WARM_UP, requests if turn else WARM_UP, Upstream.wait)
             vgdb(process, "dump")  # and begin from zero
             dump = Path(f"{out}.{turn + 1}-{thread:02}").read_text()
             counted = re.search(r"^(?:totals|summary): (\d+)", dump, re.MULTILINE)
-            if turn:  # not the first: start-up, and what is done once per endpoint
+            if turn:
                 world.per_request.append(int(counted.group(1)) / requests)
 
     run_while(command, log, work)
@@ -254,7 +268,7 @@ def start(world: World, weirgate: str) -> Start:
 
 def main() -> None:
     weirgate = sys.argv[1]
-    requests, rounds = int(os.environ.get("REQUESTS") or 1000), int(os.environ.get("ROUNDS") or 7)
+    requests, rounds = int(os.environ.get("REQUESTS") or 400), int(os.environ.get("ROUNDS") or 5)
     host, port = UPSTREAM.split(":")
     with tempfile.TemporaryDirectory() as folder, socketserver.ThreadingTCPServer((host, int(port)), Upstream) as upstream:
         upstream.daemon_threads = True
@@ -288,9 +302,9 @@ Written by `make bench-identity` (REQUESTS={requests} ROUNDS={rounds}) on {datet
 
 Machine: {machine()}. Versions: {gateway_version(weirgate)}.
 
-Instructions are callgrind's, of the one worker thread, in user space, over {requests} requests, {rounds} times in one process after as
-many to warm up; one keep-alive connection, no TLS, requests spread over all tokens (in the store) and endpoints (permissions
-by group), upstream on loopback, both slow enough to be waited for. Seconds are from the start of the process to `200` of
+Instructions are callgrind's, of the one worker thread, in user space, over {requests} requests, {rounds} times in one process after
+{WARM_UP} to warm up; one keep-alive connection, no TLS, requests spread over all tokens (in the store) and endpoints (permissions
+by group), upstream on loopback, client and upstream only sending to a worker that is asleep. Seconds are from the start of the process to `200` of
 `/readyz`, not under callgrind; the first start is the one that makes the database and a row for each endpoint. What other
 threads do meanwhile does not depend on requests: it is the idle process' CPU time.
 

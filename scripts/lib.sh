@@ -29,3 +29,15 @@ release_gateway() {
     cargo build --quiet --release --locked -p weirgate-proxy
     WEIRGATE_BIN=$target/release/weirgate
 }
+
+# What every run of the end to end tests needs: tools, models, both binaries, and where they are.
+prepare_tests() {
+    scripts/setup.sh build models test
+    scripts/models.sh
+    export WEIRGATE_MODELS=$models
+    export WEIRGATE_BIN=$target/debug/weirgate
+    export WEIRGATE_INFERENCE_BIN=$target/debug/weirgate-inference
+    export WEIRGATE_SHARED=${WEIRGATE_SHARED:-$root/../shared}
+    say "Building"
+    cargo build --locked -p weirgate-proxy -p weirgate-inference
+}

@@ -2,12 +2,7 @@
 # All tests: the crates' own, then end to end against the real binaries with real clients. Ends with the runners' summaries.
 . "$(dirname "$0")/lib.sh"
 
-scripts/setup.sh build models test
-scripts/models.sh
-export WEIRGATE_MODELS=$models
-export WEIRGATE_BIN=$target/debug/weirgate
-export WEIRGATE_INFERENCE_BIN=$target/debug/weirgate-inference
-export WEIRGATE_SHARED=${WEIRGATE_SHARED:-$root/../shared}
+prepare_tests
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
@@ -21,8 +16,6 @@ step() {
 }
 set -o pipefail
 
-say "Building"
-cargo build --locked -p weirgate-proxy -p weirgate-inference
 say "Rust tests"
 step cargo cargo test --workspace --locked --no-fail-fast
 say "End to end tests"

@@ -91,6 +91,12 @@ def bob(managed):
 
 
 @pytest.fixture
+def doors(gateways):
+    """A gateway of the test's own, without endpoints: the administrator's view of it."""
+    return Api(gateways())
+
+
+@pytest.fixture
 def home(tmp_path):
     """A home without a `.databrickscfg`."""
     return tmp_path

@@ -12,6 +12,7 @@ import pytest
 
 from support import documents, places
 from support.control import ENDPOINTS, Api
+from support.doors import restarted
 from support.gateway import eventually
 
 pytestmark = pytest.mark.timeout(60)
@@ -50,13 +51,6 @@ def works(api, speaker):
     return True
 
 
-def restart(api, env=None):
-    api.gateway.stop()
-    api.gateway.env = {"WEIRGATE_ADMIN_TOKEN": documents.ADMIN, **(env or {})}
-    api.gateway.start().wait_ready()
-    return Api(api.gateway)
-
-
 def sealed(api):
     with sqlite3.connect(f"file:{api.gateway.state / 'weirgate.db'}?mode=ro", uri=True) as database:
         return {row[0]: bytes(row[1]) for row in database.execute("SELECT scope || '/' || key, sealed FROM secrets")}
@@ -88,7 +82,7 @@ def test_rotation_of_the_key_file_under_load(gateways, speaker):
     assert new != key and all(after[name] != value for name, value in before.items())
     assert base64.b64encode(new).decode() not in shown and new.decode("latin-1").strip() not in shown
     api.put_secret("scope", "later", "x")
-    assert works(restart(api), speaker)
+    assert works(restarted(api), speaker)
 
 
 def test_rotation_with_the_key_in_the_environment(gateways, speaker):
@@ -96,12 +90,12 @@ def test_rotation_with_the_key_in_the_environment(gateways, speaker):
     old, new = new_key(), new_key()
     api = prepared(gateways(env={"WEIRGATE_MASTER_KEY": old}), speaker)
     assert not (api.gateway.state / "master.key").exists()
-    api = restart(api, {"WEIRGATE_MASTER_KEY": f"{old},{new}"})
+    api = restarted(api, {"WEIRGATE_MASTER_KEY": f"{old},{new}"})
     shown = rotate(api, {"WEIRGATE_MASTER_KEY": old, "WEIRGATE_NEW_MASTER_KEY": new})
     assert old not in shown and new not in shown
     assert works(api, speaker)
     api.put_secret("scope", "key", "sk-by-reference")
-    api = restart(api, {"WEIRGATE_MASTER_KEY": new})
+    api = restarted(api, {"WEIRGATE_MASTER_KEY": new})
     assert works(api, speaker) and new not in api.gateway.log()
 
 
@@ -116,7 +110,7 @@ def test_a_wrong_key_is_noticed_at_the_start(gateways, speaker, wrong):
     gateway.start()
     assert gateway.process.wait(20) != 0
     assert "WEIRGATE_MASTER_KEY" in gateway.log() and (not bad or bad not in gateway.log())
-    assert works(restart(api, {"WEIRGATE_MASTER_KEY": key}), speaker), "and nothing was harmed"
+    assert works(restarted(api, {"WEIRGATE_MASTER_KEY": key}), speaker), "and nothing was harmed"
 
 
 def test_a_lost_key_file(gateways, speaker):
@@ -128,7 +122,7 @@ def test_a_lost_key_file(gateways, speaker):
     api.gateway.start()
     assert api.gateway.process.wait(20) != 0 and "master" in api.gateway.log()
     kept.rename(api.gateway.state / "master.key")
-    assert works(restart(api), speaker)
+    assert works(restarted(api), speaker)
 
 
 def test_rotation_that_is_killed(gateways, speaker):
@@ -148,9 +142,9 @@ def test_rotation_that_is_killed(gateways, speaker):
         killed += process.wait() < 0
         assert eventually(lambda: works(api, speaker), 5)
     assert killed >= 4
-    assert works(restart(api), speaker)
+    assert works(restarted(api), speaker)
     rotate(api)
-    assert works(restart(api), speaker)
+    assert works(restarted(api), speaker)
 
 
 def test_backup_and_restore(gateways, folders, speaker):
@@ -211,7 +205,7 @@ def test_a_sealed_value_does_not_open_under_another_name(gateways, speaker):
     with sqlite3.connect(api.gateway.state / "weirgate.db") as database:
         value, = database.execute("SELECT sealed FROM secrets WHERE key = 'other'").fetchone()
         database.execute("UPDATE secrets SET sealed = ? WHERE scope = 'scope' AND key = 'key'", [value])
-    api = restart(api)
+    api = restarted(api)
     speaker.clear()
     answer = api.ask("stored")
     assert answer.status_code == 400 and answer.json()["error_code"] == "BAD_REQUEST" and not speaker.requests

@@ -5,34 +5,10 @@ import pytest
 
 from support import documents, editors
 from support.control import ENDPOINTS, Api
+from support.doors import SOON, chat, file_of, model_of, restarted
 from support.gateway import eventually
 
 pytestmark = pytest.mark.timeout(60)
-SOON = 1.5  # seconds; 1 is promised, the rest is for a busy test machine
-
-
-@pytest.fixture
-def doors(gateways, speaker):
-    """A gateway without endpoints, and the administrator's view of it."""
-    return Api(gateways())
-
-
-def chat(name, speaker, model="gpt-4o", **more):
-    return documents.endpoint(name, documents.openai("a", f"{speaker.url}/v1", model), **more)
-
-
-def model_of(endpoint):
-    return endpoint["config"]["served_entities"][0]["external_model"]["name"]
-
-
-def file_of(api, name):
-    return api.gateway.config / f"endpoints/{name}.yaml"
-
-
-def restarted(api):
-    api.gateway.stop()
-    api.gateway.start().wait_ready()
-    return Api(api.gateway)
 
 
 def test_an_api_write_is_a_file_and_survives(doors, speaker):
@@ -44,6 +20,8 @@ def test_an_api_write_is_a_file_and_survives(doors, speaker):
     (doors.gateway.folder / "kept.yaml").rename(file_of(doors, "chat"))
     back = eventually(lambda: doors.call("GET", f"{ENDPOINTS}/chat").status_code == 200 and doors.get("chat"), SOON)
     assert back["tags"] == made["tags"] and back["config"]["config_version"] == 1
+    assert back["id"] == made["id"] and back["creator"] == made["creator"], "a file that was away is the same endpoint"
+    assert doors.ask("chat").status_code == 200, "and its sealed key is still there"
 
 
 def test_everything_survives_a_restart(doors, speaker):

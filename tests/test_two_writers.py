@@ -9,28 +9,10 @@ import pytest
 
 from support import documents, upstream
 from support.control import ENDPOINTS, Api, unique
+from support.doors import SOON, chat, file_of, model_of
 from support.gateway import Gateway, eventually
 
 pytestmark = pytest.mark.timeout(60)
-SOON = 1.5  # seconds; 1 is promised, the rest is for a busy test machine
-
-
-@pytest.fixture
-def doors(gateways, speaker):
-    """A gateway without endpoints, and the administrator's view of it."""
-    return Api(gateways())
-
-
-def chat(name, speaker, model="gpt-4o", **more):
-    return documents.endpoint(name, documents.openai("a", f"{speaker.url}/v1", model), **more)
-
-
-def model_of(endpoint):
-    return endpoint["config"]["served_entities"][0]["external_model"]["name"]
-
-
-def file_of(api, name):
-    return api.gateway.config / f"endpoints/{name}.yaml"
 
 
 def test_hand_edits_are_never_lost(doors, speaker):

@@ -52,6 +52,9 @@ impl Secret {
     }
 }
 
+/// Scopes that start so are the gateway's own: they hold what callers sent in `*_plaintext` fields.
+pub const OWN_PREFIX: &str = "weirgate.";
+
 /// The store behind `{{secrets/scope/key}}`.
 pub trait SecretSource {
     /// The value, or `None` when the scope or the key does not exist.
@@ -126,10 +129,13 @@ impl Resolver<'_> {
     /// Resolves a reference that [`Reference::parse`] accepts; anything else is missing too, with its reason.
     pub fn resolve(&self, reference: &str) -> Secret {
         let found = match Reference::parse(reference) {
-            Some(Reference::Store { scope, key }) => self
-                .store
-                .get(scope, key)
-                .ok_or_else(|| format!("the secret store has no key `{key}` in scope `{scope}`; put it there")),
+            Some(Reference::Store { scope, key }) => self.store.get(scope, key).ok_or_else(|| {
+                if scope.starts_with(OWN_PREFIX) {
+                    "what was sent in plaintext for it is not in the store; send it again".to_owned()
+                } else {
+                    format!("the secret store has no key `{key}` in scope `{scope}`; put it there")
+                }
+            }),
             Some(Reference::Env(name)) => {
                 std::env::var(name).map_err(|_| format!("the environment variable `{name}` is not set"))
             }
@@ -147,9 +153,15 @@ impl Resolver<'_> {
                 Secret::Missing { reference: reference.to_owned(), why: "its value is empty".to_owned() }
             }
             Ok(value) => Secret::Value(SecretText::new(value)),
+            Err(why) if is_own(reference) => Secret::Missing { reference: "a credential".to_owned(), why },
             Err(why) => Secret::Missing { reference: reference.to_owned(), why },
         }
     }
+}
+
+/// Nobody gave it this name, so nobody is told it.
+fn is_own(reference: &str) -> bool {
+    matches!(Reference::parse(reference), Some(Reference::Store { scope, .. }) if scope.starts_with(OWN_PREFIX))
 }
 
 fn read_secret_file(path: &Path) -> std::io::Result<String> {

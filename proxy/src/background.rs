@@ -23,6 +23,8 @@ pub struct Background {
     pub live: Arc<Live>,
     /// What the life cycle of endpoints works on.
     pub control: Arc<Control>,
+    /// What keeps its rows in line.
+    pub follower: lifecycle::Follower,
     /// Tells the engines to stop: later than the listeners, for requests in flight need them.
     pub stop_engines: watch::Receiver<bool>,
     /// Told when all engines have ended.
@@ -41,7 +43,7 @@ impl BackgroundService for Background {
             resolver::run(&self.live.shared),
             token::run(&self.live),
             self.live.identities.issuers.keep_fresh(),
-            lifecycle::run(self.control.clone()),
+            lifecycle::run(self.control.clone(), self.follower.clone()),
             look(&self.live),
         );
     }

@@ -57,7 +57,7 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
     let audit = Arc::new(Audit::open(state)?);
     let control = Arc::new(Control { store: store.clone(), keeper: keeper.clone(), plane: live.clone(), audit });
     // Rows first: an endpoint that is served is one that the API knows. The watcher comes when all are told of changes.
-    lifecycle::attach(&control);
+    let follower = lifecycle::attach(&control);
     follow(&keeper, live.clone(), certificates.clone(), store);
     let _watcher = Watcher::start(keeper, DEBOUNCE).map_err(|e| ProxyError::Config(e.to_string()))?;
 
@@ -80,7 +80,7 @@ pub fn run(config: &Path, state: &Path, listen: &[SocketAddr]) -> Result<ExitCod
         service.threads = Some(1);
         server.add_service(service);
     }
-    let background = Background { live: live.clone(), control, stop_engines: engines_stop, engines_ended };
+    let background = Background { live: live.clone(), control, follower, stop_engines: engines_stop, engines_ended };
     let mut background = background_service("background", background);
     background.threads = Some(1);
     server.add_service(background);

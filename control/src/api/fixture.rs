@@ -47,7 +47,7 @@ fn files(more: &str) -> BTreeMap<PathBuf, String> {
         .map(|(name, rest)| (PathBuf::from(format!("endpoints/{name}.yaml")), format!("name: {name}\n{rest}\n")));
     let settings = "upstreams: { allow_private: true }\nlimits: { control_body: 64KiB }\n";
     let others = [("catalog.yaml", CATALOG), ("weirgate.yaml", settings)];
-    files.chain(others.map(|(path, text)| (PathBuf::from(path), text.to_owned()))).filter(|line: &Value| line["actor"] != "file").collect()
+    files.chain(others.map(|(path, text)| (PathBuf::from(path), text.to_owned()))).collect()
 }
 
 /// What the files say.
@@ -119,7 +119,10 @@ impl Gateway {
     /// The lines of the audit log.
     pub(crate) fn audit(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("state/audit/audit.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|line: &Value| line["actor"] != "file").collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["actor"] != "file")
+            .collect()
     }
 
     /// Sends a request as someone; status, headers and body of the answer.

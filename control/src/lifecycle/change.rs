@@ -2,6 +2,8 @@
 
 use weirgate_config::document::EndpointSpec;
 use weirgate_config::{Edit, EditError, Snapshot};
+use weirgate_policy::door::Refusal;
+use weirgate_policy::reason::Reason;
 
 use crate::store::endpoints::{Author, fingerprint};
 use crate::{Control, ControlError, now_ms};
@@ -57,7 +59,12 @@ pub(crate) fn change(
             Step::Row => Err(Stop::Row),
         }
     });
+    store.announce_nothing();
     match done {
+        Ok(served) if store.records().snapshot().is_some_and(|shown| shown.generation < served.generation) => {
+            let text = "the change is served, but could not be recorded yet; the gateway goes on trying. Look before you repeat it";
+            Err(Refusal::new(Reason::Overloaded, text).into())
+        }
         // What was written is what was there: nobody else takes note of that.
         Ok(_) if before.is_some() && before == document() => store.change_records(|rows| {
             if let Some(mut record) = rows.get(name)? {

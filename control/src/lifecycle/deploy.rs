@@ -76,8 +76,7 @@ pub(crate) fn step(control: &Control) {
             Verdict::Ready => match promote(control, name, pending) {
                 // The catalogue or the rest of the document has changed, or the disk does not come back.
                 Err(ControlError::Refused(refusal))
-                    if refusal.reason == Reason::InvalidParameter
-                        || refusal.reason == Reason::Internal && waited >= at_most =>
+                    if refusal.reason == Reason::InvalidParameter || waited >= at_most =>
                 {
                     let why = |(name, _)| (name, refusal.message.clone());
                     fail(control, name, pending, entities(&pending.config).into_iter().map(why).collect())

@@ -24,6 +24,9 @@ pub(super) struct Reconciler {
     folder: PathBuf,
     /// What was taken note of last.
     seen: BTreeMap<Arc<str>, Arc<EndpointSpec>>,
+    /// The last state that was to be taken note of, and whether that is still to be done.
+    newest: u64,
+    pub(super) is_behind: bool,
 }
 
 /// An edit of a file, for the audit log: what was done to which endpoint, and its version before and after.
@@ -35,14 +38,27 @@ struct ByFile {
 
 impl Reconciler {
     pub fn new(store: Arc<Store>, audit: Arc<Audit>, folder: &Path) -> Self {
-        Reconciler { store, audit, folder: folder.into(), seen: BTreeMap::new() }
+        Reconciler { store, audit, folder: folder.into(), seen: BTreeMap::new(), newest: 0, is_behind: false }
     }
 
-    /// Brings the rows in line with what is served. A failure is logged, and made up for at the next change.
+    /// Brings the rows in line with what is served. A failure is logged and remembered, for [`Self::catch_up`].
     pub fn run(&mut self, snapshot: &Arc<Snapshot>) {
-        match self.rows(snapshot) {
+        if snapshot.generation < self.newest {
+            return;
+        }
+        self.newest = snapshot.generation;
+        let done = self.rows(snapshot);
+        self.is_behind = done.is_err();
+        match done {
             Ok(by_file) => by_file.iter().for_each(|edit| self.note(edit)),
-            Err(error) => log::error!("the state does not follow the config: {error}"),
+            Err(error) => log::error!("the state does not follow the config, and is to be caught up: {error}"),
+        }
+    }
+
+    /// Tries again what failed.
+    pub fn catch_up(&mut self, snapshot: &Arc<Snapshot>) {
+        if self.is_behind {
+            self.run(snapshot);
         }
     }
 
@@ -101,10 +117,14 @@ impl Reconciler {
         if has_file || is_young {
             return Ok(None);
         }
-        rows.remove(name)?;
-        let is_by_file = record.document.is_some() && self.store.author_of(name, "") == Author::file();
         let versions = [Some(record.config_version), None];
-        Ok(is_by_file.then(|| ByFile { action: "endpoint.delete", endpoint: Arc::clone(name), versions }))
+        if record.document.is_none() || self.store.author_of(name, "") != Author::file() {
+            rows.remove(name)?;
+            return Ok(None);
+        }
+        // A file may be away for a moment: moved, stashed, checked out. Its id is in other people's hands.
+        rows.put(name, Record { gone_at: Some(now), ..record })?;
+        Ok(Some(ByFile { action: "endpoint.delete", endpoint: Arc::clone(name), versions }))
     }
 }
 
@@ -117,9 +137,10 @@ fn observe(
 ) -> Result<Option<ByFile>, ControlError> {
     let by = seen.author(store, name);
     let before = rows.get(name)?;
-    let old_version = before.as_ref().map(|record| record.config_version);
+    let old_version = before.as_ref().filter(|record| record.gone_at.is_none()).map(|record| record.config_version);
     let mut record = before.unwrap_or_else(|| Record::reserved(by.clone(), now));
-    if !record.observe(seen, &by, now) {
+    let is_back = record.gone_at.take().is_some();
+    if !record.observe(seen, &by, now) && !is_back {
         return Ok(None);
     }
     let versions = [old_version, Some(record.config_version)];

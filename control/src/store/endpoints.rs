@@ -58,6 +58,9 @@ pub struct Record {
     pub update: Update,
     /// The served entities of the active config, by name.
     pub entities: BTreeMap<String, Made>,
+    /// Since when its file is gone. If it comes back soon, it is the same endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<u64>,
 }
 
 /// The update of a config that takes time, and how the last one ended.
@@ -252,8 +255,8 @@ impl Store {
         let mut records = Records::clone(&self.records());
         for (name, record) in known {
             match record {
-                Some(record) => records.rows.insert(name, record),
-                None => records.rows.remove(&name),
+                Some(record) if record.gone_at.is_none() => records.rows.insert(name, record),
+                _ => records.rows.remove(&name),
             };
         }
         records.snapshot = snapshot.cloned().or(records.snapshot);
@@ -266,6 +269,20 @@ impl Store {
     pub(crate) fn announce_edit(&self, endpoint: &str, document: String, by: Author) {
         let edit = Edit { endpoint: endpoint.to_owned(), document, by };
         *self.cache.edit.lock().unwrap_or_else(PoisonError::into_inner) = Some(edit);
+    }
+
+    /// Forgets what was announced: it is done, or came to nothing.
+    pub(crate) fn announce_nothing(&self) {
+        *self.cache.edit.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Forgets endpoints whose file went away before a time.
+    pub(crate) fn forget_gone(&self, before: u64) -> Result<(), ControlError> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM endpoints WHERE json_extract(record, '$.gone_at') < ?1", [before])?;
+            Ok(())
+        })
     }
 
     /// Who made an endpoint's document.
@@ -288,7 +305,9 @@ fn load(connection: &Connection) -> Result<BTreeMap<Arc<str>, Arc<Record>>, Cont
     while let Some(row) = rows.next()? {
         let (name, text): (String, String) = (row.get(0)?, row.get(1)?);
         let record = parse(&name, &text)?;
-        records.insert(name.into(), Arc::new(record));
+        if record.gone_at.is_none() {
+            records.insert(name.into(), Arc::new(record));
+        }
     }
     Ok(records)
 }

@@ -14,7 +14,12 @@ use super::{Store, from_sql, keyring, to_sql};
 use crate::{Caller, ControlError, now_ms};
 
 /// Scopes with this prefix are the gateway's own: values that a caller sent in a `*_plaintext` field. Nobody can name them.
-pub const OWN_PREFIX: &str = "weirgate.";
+pub const OWN_PREFIX: &str = weirgate_config::secret::OWN_PREFIX;
+
+/// How long, in milliseconds, a value stays that no document names: a file may come back, from Git for example.
+pub const KEPT_UNUSED: u64 = 7 * 24 * 60 * 60 * 1000;
+/// How often, in milliseconds, it is noted that a value is in use.
+const NOTED_EVERY: u64 = KEPT_UNUSED / 7;
 /// What a scope's and a key's name looks like (contract §6.1).
 pub const NAME_PATTERN: &str = "^[A-Za-z0-9_.-]{1,128}$";
 /// Longest value in bytes.
@@ -129,28 +134,50 @@ impl Store {
         })
     }
 
-    /// Removes from the gateway's own scopes every secret that `in_use` (scope, key) does not name. Returns how many.
-    pub fn sweep_own_secrets(&self, in_use: impl Fn(&str, &str) -> bool) -> Result<usize, ControlError> {
-        let unused = |connection: &Connection| -> Result<Vec<(String, String)>, ControlError> {
-            let mut select = connection.prepare("SELECT scope, key FROM secrets")?;
-            let names = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let mut names: Vec<(String, String)> = names.collect::<Result<_, _>>()?;
-            names.retain(|(scope, key)| scope.starts_with(OWN_PREFIX) && !in_use(scope, key));
-            Ok(names)
+    /// Removes from the gateway's own scopes what `in_use` has not named for [`KEPT_UNUSED`].
+    pub fn sweep_own_secrets(&self, now: u64, in_use: impl Fn(&str, &str) -> bool) -> Result<usize, ControlError> {
+        // Of the gateway's own secrets `updated_at` says, to a day, when they were last in use.
+        let overdue = |connection: &Connection| -> Result<Vec<(String, String, bool)>, ControlError> {
+            let mut select = connection.prepare("SELECT scope, key, updated_at FROM secrets")?;
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let mut found = Vec::new();
+            for row in rows {
+                let (scope, key, at): (String, String, i64) = row?;
+                let age = now.saturating_sub(u64::try_from(at).unwrap_or(0));
+                let used = in_use(&scope, &key);
+                if scope.starts_with(OWN_PREFIX) && age > if used { NOTED_EVERY } else { KEPT_UNUSED } {
+                    found.push((scope, key, used));
+                }
+            }
+            Ok(found)
         };
         // Most of the time there is nothing to do, and then nothing is written.
-        if self.read(unused)?.is_empty() {
+        if self.read(overdue)?.is_empty() {
             return Ok(0);
         }
         self.write(|transaction| {
-            let unused = unused(transaction)?;
-            for (scope, key) in &unused {
-                transaction.execute("DELETE FROM secrets WHERE scope = ?1 AND key = ?2", [scope, key])?;
+            let mut removed = 0;
+            for (scope, key, used) in overdue(transaction)? {
+                if used {
+                    let note = "UPDATE secrets SET updated_at = ?3 WHERE scope = ?1 AND key = ?2";
+                    transaction.execute(note, params![scope, key, to_sql(now)])?;
+                    continue;
+                }
+                transaction.execute("DELETE FROM secrets WHERE scope = ?1 AND key = ?2", [&scope, &key])?;
                 let if_empty =
                     "DELETE FROM scopes WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM secrets WHERE scope = ?1)";
-                transaction.execute(if_empty, [scope])?;
+                transaction.execute(if_empty, [&scope])?;
+                removed += 1;
             }
-            Ok(unused.len())
+            Ok(removed)
+        })
+    }
+
+    /// Removes one of the gateway's own scopes with all that is in it.
+    pub(crate) fn drop_own_scope(&self, scope: &str) -> Result<(), ControlError> {
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM scopes WHERE name = ?1", [scope])?;
+            Ok(())
         })
     }
 

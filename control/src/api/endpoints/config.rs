@@ -57,7 +57,9 @@ pub(super) fn update(
     at_once: bool,
 ) -> Result<Step, ControlError> {
     let control = &*request.control;
-    if target.record.pending().is_some() {
+    // Another gateway on the same state may have begun one a moment ago.
+    let record = control.store.change_records(|rows| rows.get(request.path("name")))?;
+    if record.is_some_and(|record| record.pending().is_some()) {
         return Err(in_progress(request.path("name")));
     }
     let mut spec = target.document();

@@ -6,7 +6,7 @@ use weirgate_config::document::{AiGatewaySpec, InferenceTableSpec, RateLimitSpec
 use weirgate_config::{Pointer, Problem as Finding};
 
 use super::judge::Trial;
-use super::{Answer, Method, Problem, Request, Route, change, form};
+use super::{Answer, Method, Problem, Request, Route, change, form, view};
 use crate::lifecycle::Step;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -71,7 +71,7 @@ fn put_ai_gateway(request: Request) -> Result<Answer, Problem> {
             Trial::of(&request, target).kept(&spec, &target.record, flaws)?;
             Ok(Step::Document(spec))
         },
-        |endpoint, _| endpoint.document.ai_gateway.clone().unwrap_or_default(),
+        |endpoint, _| view::ai_gateway(&endpoint.document).unwrap_or_default(),
     )
 }
 

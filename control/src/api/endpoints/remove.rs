@@ -13,10 +13,13 @@ fn remove(request: Request) -> Result<Answer, Problem> {
     let (control, name) = (&*request.control, request.path("name"));
     // A path may hold anything; what is no endpoint's name is just not there.
     Target::find(control, &control.shown().0, name, &request.caller)?;
-    let mut version = None;
+    let mut before = None;
     lifecycle::change(control, name, &Author::from(&request.caller), |snapshot| {
-        version = Some(Target::find(control, snapshot, name, &request.caller)?.record.config_version);
+        before = Some(Target::find(control, snapshot, name, &request.caller)?.record);
         Ok(Step::Remove)
     })?;
-    Ok(Answer::empty().versions(version, None))
+    if let Some(record) = &before {
+        lifecycle::unseal(&control.store, &record.id);
+    }
+    Ok(Answer::empty().versions(before.map(|record| record.config_version), None))
 }

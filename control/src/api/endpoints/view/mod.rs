@@ -145,7 +145,7 @@ fn common(request: &Request, configs: &Configs<'_>) -> Common {
         budget_policy_id: spec.budget_policy_id.clone(),
         usage_policy_id: spec.usage_policy_id.clone(),
         email_notifications: spec.email_notifications.clone(),
-        ai_gateway: spec.ai_gateway.clone(),
+        ai_gateway: ai_gateway(spec),
         rate_limits: spec.rate_limits.clone(),
         telemetry_config: spec.telemetry_config.clone(),
         uc_system_metrics_export_state: spec.uc_system_metrics_export_state,
@@ -154,4 +154,13 @@ fn common(request: &Request, configs: &Configs<'_>) -> Common {
             .route_optimized
             .then(|| request.url(&format!("/serving-endpoints/{}/invocations", spec.name))),
     }
+}
+
+/// The block as it is shown: a table without a prefix has the endpoint's name as one (contract §9).
+pub(super) fn ai_gateway(spec: &EndpointSpec) -> Option<AiGatewaySpec> {
+    let mut block = spec.ai_gateway.clone()?;
+    if let Some(table) = &mut block.inference_table_config {
+        table.table_name_prefix.get_or_insert_with(|| spec.name.clone());
+    }
+    Some(block)
 }

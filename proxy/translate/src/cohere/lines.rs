@@ -112,3 +112,7 @@ impl Lines {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+mod tests;

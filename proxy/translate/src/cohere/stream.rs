@@ -220,3 +220,7 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

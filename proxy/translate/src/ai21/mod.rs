@@ -2,8 +2,9 @@
 //!
 //! Sources: AI21 Studio documentation, "Chat request", "Chat response", "Jurassic-2 Complete API".
 
-mod chat;
+mod answer;
 mod complete;
+mod request;
 mod stream;
 
 use serde::Deserialize;
@@ -75,8 +76,8 @@ pub static CHAT: Pair = Pair {
         ],
     },
     how: How::Chat {
-        request: chat::request,
-        answer: chat::answer,
+        request: request::request,
+        answer: answer::answer,
         stream: Some(Streaming { framing: Framing::Sse, machine: stream::machine }),
     },
     error,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metered, failure};
+use super::reply::{Metered, failure};
 use crate::chat::unknown;
 use crate::embeddings;
 use crate::error::{Broken, Failure};

@@ -59,7 +59,7 @@ fn more_than_a_batch_is_sent_in_several_and_answered_in_one() {
 fn vectors_come_by_type_or_plain_and_as_asked() {
     let float = json!({"embeddings": {"float": [[1.0]], "int8": [[127]]}});
     let first = |answer: Value| answer["data"][0]["embedding"].clone();
-    assert_eq!(first(answer(&[float.clone()], Asked::default()).unwrap()), json!([1.0]));
+    assert_eq!(first(answer(std::slice::from_ref(&float), Asked::default()).unwrap()), json!([1.0]));
     assert_eq!(first(answer(&[json!({"embeddings": {"int8": [[127]]}})], Asked::default()).unwrap()), json!([127]));
     assert_eq!(first(answer(&[json!({"embeddings": [[2.5]]})], Asked::default()).unwrap()), json!([2.5]));
     let asked = Asked { base64: true, ..Asked::default() };

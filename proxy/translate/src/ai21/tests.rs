@@ -178,3 +178,15 @@ fn errors_under_a_good_status_are_errors() {
     let (_, stream) = run(&CHAT, back(true), cut.strip_suffix(b"data: [DONE]\n\n").unwrap(), &[usize::MAX]);
     assert_eq!(stream.outcome(), Some(Err(&Broken::Truncated.into())));
 }
+
+#[test]
+fn what_is_wrong_where_is_told_in_words() {
+    let body = json!({"detail": [
+        {"loc": ["body", "n"], "msg": "n is too large", "type": "value_error"}, {"loc": ["body", 0], "msg": "no"},
+    ]});
+    let body = body.to_string();
+    let header = |name: &str| (name == "x-request-id").then_some("r");
+    let error = CHAT.error(&Reply { status: 422, header: &header, body: body.as_bytes() }, &Secrets::default());
+    assert_eq!((&*error.message, error.param.as_deref()), ("n is too large; no", Some("n")));
+    assert_eq!(error.request_id.as_deref(), Some("r"));
+}

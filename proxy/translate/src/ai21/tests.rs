@@ -149,6 +149,7 @@ fn interleaved_choices_and_calls_are_told_apart() {
         delta(0, json!({"content": "a"})),
         delta(0, call(0, "x".into(), "f".into(), "")),
         delta(1, json!({"content": "B"})),
+        delta(1, call(0, "z".into(), "h".into(), "{}")),
         delta(0, call(1, "y".into(), "g".into(), "{\"n\"")),
         delta(0, call(1, Value::Null, Value::Null, ":1}")),
         end(1, "length"),
@@ -161,7 +162,9 @@ fn interleaved_choices_and_calls_are_told_apart() {
     assert_eq!(message["content"], "a");
     assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{}");
     assert_eq!(message["tool_calls"][1]["function"]["arguments"], "{\"n\":1}");
-    assert_eq!(whole["choices"][1]["message"]["content"], "bB");
+    let other = &whole["choices"][1]["message"];
+    assert_eq!((&other["content"], &other["tool_calls"][0]["function"]["name"]), (&json!("bB"), &json!("h")));
+    assert_eq!(other["tool_calls"][0]["id"], "z");
     assert_eq!(whole["choices"][1]["finish_reason"], "length");
 }
 

@@ -100,6 +100,9 @@ fn tools_are_strict_only_all_together_and_with_arguments() {
     };
     let asked = |tools: Value| with(json!({ "tools": tools }))["strict_tools"].clone();
     assert_eq!(asked(json!([strict("[\"a\"]", true)])), true);
+    // Beside the tool that is the answer, whose schema may require nothing.
+    let answered = json!({"tools": [strict("[\"a\"]", true)], "response_format": {"type": "json_object"}});
+    assert_eq!(with(answered)["strict_tools"], Value::Null);
     assert_eq!(asked(json!([strict("[]", true)])), Value::Null);
     assert_eq!(asked(json!([strict("[\"a\"]", true), strict("[\"a\"]", false)])), Value::Null);
     assert_eq!(

@@ -2,12 +2,14 @@
 //!
 //! Sources: AI21 Studio documentation, "Chat request", "Chat response", "Jurassic-2 Complete API".
 
-mod chat;
+mod answer;
 mod complete;
+mod request;
 mod stream;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 
 use crate::Task;
 use crate::error::{Broken, Failure, ProviderError};
@@ -75,8 +77,8 @@ pub static CHAT: Pair = Pair {
         ],
     },
     how: How::Chat {
-        request: chat::request,
-        answer: chat::answer,
+        request: request::request,
+        answer: answer::answer,
         stream: Some(Streaming { framing: Framing::Sse, machine: stream::machine }),
     },
     error,
@@ -110,11 +112,31 @@ pub static COMPLETE: Pair = Pair {
 
 /// `{"detail"}`, a text or a list of what is wrong where.
 fn error(reply: &Reply<'_>, secrets: &Secrets) -> ProviderError {
-    let mut error = ProviderError::read(reply.body, secrets);
+    let mut error = match reply.json::<Faults>() {
+        Ok(Faults { detail }) if !detail.is_empty() => {
+            let message: Vec<&str> = detail.iter().map(|fault| &*fault.msg).collect();
+            let param = detail.first().and_then(|fault| fault.loc.iter().rev().find_map(Value::as_str));
+            let body = json!({"error": {"message": message.join("; "), "param": param}}).to_string();
+            ProviderError::read(body.as_bytes(), secrets)
+        }
+        _ => ProviderError::read(reply.body, secrets),
+    };
     if error.request_id.is_none() {
         error.request_id = (reply.header)("x-request-id").map(Box::from);
     }
     error
+}
+
+#[derive(Deserialize)]
+struct Faults {
+    detail: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    msg: String,
+    #[serde(default)]
+    loc: Vec<Value>,
 }
 
 /// What an answer or an event without its member `lacks` is: an error under a good status, or nothing known.

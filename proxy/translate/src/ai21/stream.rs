@@ -1,6 +1,6 @@
 //! Events of AI21's chat completions → OpenAI chat chunks.
 
-use super::chat::{Answer, SaidCall, finish};
+use super::answer::{Answer, SaidCall, finish};
 use super::failure;
 use crate::error::{Broken, Failure};
 use crate::mask::Secrets;

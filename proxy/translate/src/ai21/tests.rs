@@ -149,6 +149,7 @@ fn interleaved_choices_and_calls_are_told_apart() {
         delta(0, json!({"content": "a"})),
         delta(0, call(0, "x".into(), "f".into(), "")),
         delta(1, json!({"content": "B"})),
+        delta(1, call(0, "z".into(), "h".into(), "{}")),
         delta(0, call(1, "y".into(), "g".into(), "{\"n\"")),
         delta(0, call(1, Value::Null, Value::Null, ":1}")),
         end(1, "length"),
@@ -161,7 +162,9 @@ fn interleaved_choices_and_calls_are_told_apart() {
     assert_eq!(message["content"], "a");
     assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{}");
     assert_eq!(message["tool_calls"][1]["function"]["arguments"], "{\"n\":1}");
-    assert_eq!(whole["choices"][1]["message"]["content"], "bB");
+    let other = &whole["choices"][1]["message"];
+    assert_eq!((&other["content"], &other["tool_calls"][0]["function"]["name"]), (&json!("bB"), &json!("h")));
+    assert_eq!(other["tool_calls"][0]["id"], "z");
     assert_eq!(whole["choices"][1]["finish_reason"], "length");
 }
 
@@ -177,4 +180,16 @@ fn errors_under_a_good_status_are_errors() {
     let cut = sse(&[json!({"id": "i", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]})]);
     let (_, stream) = run(&CHAT, back(true), cut.strip_suffix(b"data: [DONE]\n\n").unwrap(), &[usize::MAX]);
     assert_eq!(stream.outcome(), Some(Err(&Broken::Truncated.into())));
+}
+
+#[test]
+fn what_is_wrong_where_is_told_in_words() {
+    let body = json!({"detail": [
+        {"loc": ["body", "n"], "msg": "n is too large", "type": "value_error"}, {"loc": ["body", 0], "msg": "no"},
+    ]});
+    let body = body.to_string();
+    let header = |name: &str| (name == "x-request-id").then_some("r");
+    let error = CHAT.error(&Reply { status: 422, header: &header, body: body.as_bytes() }, &Secrets::default());
+    assert_eq!((&*error.message, error.param.as_deref()), ("n is too large; no", Some("n")));
+    assert_eq!(error.request_id.as_deref(), Some("r"));
 }

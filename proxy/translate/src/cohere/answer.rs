@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CITATIONS, End, Metered, PROVIDER, THINKING, citation, failure};
+use super::reply::{CITATIONS, End, Metered, citation, failure};
+use super::{PROVIDER, THINKING};
 use crate::error::{Broken, Failure};
 use crate::pair::{Back, JSON_TOOL, Reply};
 use crate::wire::Text;

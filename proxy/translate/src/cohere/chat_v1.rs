@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::PROVIDER;
+use super::reply::{CITATIONS, End, Metered, citation, failure};
 use super::sampling::Sampling;
 use super::tools::Format;
-use super::{CITATIONS, End, Metered, PROVIDER, citation, failure};
 use crate::chat::{self, Content, Message, PartBody, Role};
 use crate::error::Failure;
 use crate::pair::{Back, Cx, Outgoing, Reply};

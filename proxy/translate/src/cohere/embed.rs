@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metered, failure};
+use super::reply::{Metered, failure};
 use crate::chat::unknown;
 use crate::embeddings;
 use crate::error::{Broken, Failure};
@@ -101,3 +101,7 @@ pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Vectors<'r>, 
     let vectors = vectors.ok_or(Broken::Lacks("embeddings"))?;
     Ok(Vectors { model: None, vectors, usage: answer.meta.and_then(|meta| meta.usage()) })
 }
+
+#[cfg(test)]
+#[path = "embed_tests.rs"]
+mod tests;

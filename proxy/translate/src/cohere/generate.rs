@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reply::{End, Metered, failure};
 use super::sampling::Sampling;
-use super::{End, Metered, failure};
 use crate::completions;
 use crate::error::Failure;
 use crate::pair::{Back, Cx, Outgoing, Reply};

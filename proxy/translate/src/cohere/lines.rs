@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CITATIONS, End, Metered, PROVIDER, citation, failure};
+use super::PROVIDER;
+use super::reply::{CITATIONS, End, Metered, citation, failure};
 use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::Back;
@@ -112,3 +113,7 @@ impl Lines {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+mod tests;

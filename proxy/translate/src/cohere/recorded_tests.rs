@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Failure;
 use crate::recorded::{self, Recorded, golden, laws};
 
 /// Streams that end with an error under a good status: no law for good streams holds for them, so they have a test of

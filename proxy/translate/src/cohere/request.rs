@@ -87,3 +87,7 @@ fn effort_of(effort: &str) -> Result<Thinking, PeekError> {
     };
     Ok(Thinking::Enabled { token_budget })
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

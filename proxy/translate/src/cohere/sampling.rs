@@ -33,33 +33,30 @@ pub(super) struct Sampling<'r> {
     presence_penalty: Option<Raw<'r>>,
 }
 
+/// From a request of either task: both name these members alike.
+macro_rules! sampling {
+    ($asked:ident, $max_tokens:expr) => {
+        Self {
+            stream: $asked.stream == Some(true),
+            max_tokens: $max_tokens,
+            stop_sequences: &$asked.stop.0,
+            temperature: $asked.temperature,
+            k: $asked.top_k,
+            p: $asked.top_p.map(fitting),
+            seed: $asked.seed,
+            frequency_penalty: $asked.frequency_penalty,
+            presence_penalty: $asked.presence_penalty,
+        }
+    };
+}
+
 impl<'r> Sampling<'r> {
     pub fn of_chat(asked: &'r chat::Request<'_>) -> Self {
-        Self {
-            stream: asked.stream == Some(true),
-            max_tokens: asked.max_tokens(),
-            stop_sequences: &asked.stop.0,
-            temperature: asked.temperature,
-            k: asked.top_k,
-            p: asked.top_p.map(fitting),
-            seed: asked.seed,
-            frequency_penalty: asked.frequency_penalty,
-            presence_penalty: asked.presence_penalty,
-        }
+        sampling!(asked, asked.max_tokens())
     }
 
     pub fn of_completion(asked: &'r completions::Request<'_>) -> Self {
-        Self {
-            stream: asked.stream == Some(true),
-            max_tokens: asked.max_tokens,
-            stop_sequences: &asked.stop.0,
-            temperature: asked.temperature,
-            k: asked.top_k,
-            p: asked.top_p.map(fitting),
-            seed: asked.seed,
-            frequency_penalty: asked.frequency_penalty,
-            presence_penalty: asked.presence_penalty,
-        }
+        sampling!(asked, asked.max_tokens)
     }
 
     /// What the client says in Cohere's own words, apart from what was said in OpenAI's already; `ours` are more

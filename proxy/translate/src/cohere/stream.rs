@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Block, Logprobs, Piece, ToolCall};
-use super::{CITATIONS, End, Metered, PROVIDER, THINKING, citation, failure};
+use super::reply::{CITATIONS, End, Metered, citation, failure};
+use super::{PROVIDER, THINKING};
 use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::{Back, JSON_TOOL};
@@ -220,3 +221,7 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

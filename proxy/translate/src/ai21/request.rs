@@ -1,17 +1,12 @@
-//! OpenAI chat ↔ AI21's chat completions: OpenAI's form, of text and tools only.
+//! OpenAI chat request → AI21's, which has OpenAI's form, of text and tools only.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
-use super::failure;
-use crate::chat::{self, Choice as ToolChoice, Content, Message, PartBody, ResponseFormat, Role, Tool};
-use crate::error::Failure;
-use crate::pair::{Back, Cx, JSON_TOOL, Outgoing, Reply};
+use crate::chat::{self, Choice, Content, Message, PartBody, ResponseFormat, Role, Tool};
+use crate::pair::{Cx, JSON_TOOL, Outgoing};
 use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw, Text};
-use crate::write::{Call, Choice, Completed, Finish};
-use crate::{Count, Usage};
 
 #[derive(Serialize)]
 struct Body<'r> {
@@ -180,7 +175,7 @@ fn turn<'r>(message: &'r Message<'_>) -> Result<Turn<'r>, (String, &'static str)
 
 fn tools<'r>(asked: &'r chat::Request<'_>) -> Result<Tools<'r>, PeekError> {
     let allowed = match &asked.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => Some(names),
+        Some(Choice::Allowed { names, .. }) => Some(names),
         _ => None,
     };
     let mut all = Tools::default();
@@ -195,19 +190,19 @@ fn tools<'r>(asked: &'r chat::Request<'_>) -> Result<Tools<'r>, PeekError> {
     all.tool_choice = match &asked.tool_choice {
         _ if all.tools.is_empty() => None,
         None => None,
-        Some(ToolChoice::Auto | ToolChoice::Allowed { required: false, .. }) => Some(SentChoice::Word("auto")),
-        Some(ToolChoice::None) => Some(SentChoice::Word("none")),
-        Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. }) => Some(SentChoice::Word("required")),
-        Some(ToolChoice::Named(name)) => Some(named(name)),
+        Some(Choice::Auto | Choice::Allowed { required: false, .. }) => Some(SentChoice::Word("auto")),
+        Some(Choice::None) => Some(SentChoice::Word("none")),
+        Some(Choice::Required | Choice::Allowed { required: true, .. }) => Some(SentChoice::Word("required")),
+        Some(Choice::Named(name)) => Some(named(name)),
     };
     match &asked.response_format {
         None | Some(ResponseFormat::Text) => {}
         Some(ResponseFormat::JsonObject) => all.response_format = Some(Format { kind: "json_object" }),
         // A tool that the client itself forces stays forced.
-        Some(ResponseFormat::JsonSchema(_)) if matches!(asked.tool_choice, Some(ToolChoice::Named(_))) => {}
+        Some(ResponseFormat::JsonSchema(_)) if matches!(asked.tool_choice, Some(Choice::Named(_))) => {}
         // The API takes no schema for an answer, but for a tool's arguments.
         Some(ResponseFormat::JsonSchema(schema)) => {
-            if asked.tool_choice == Some(ToolChoice::None) {
+            if asked.tool_choice == Some(Choice::None) {
                 all.tools.clear();
             }
             let others = !all.tools.is_empty();
@@ -227,94 +222,4 @@ fn defined<'r>(name: &'r str, description: Option<&'r str>, parameters: Option<R
 
 fn named(name: &str) -> SentChoice<'_> {
     SentChoice::Function(Written { kind: "function", what: Named { function: Name { name } } })
-}
-
-/// An answer, or one event of a stream. It has neither `object` nor `created`.
-#[derive(Deserialize)]
-pub(super) struct Answer<'m> {
-    #[serde(borrow)]
-    pub id: Option<Text<'m>>,
-    #[serde(borrow)]
-    pub model: Option<Text<'m>>,
-    #[serde(borrow)]
-    pub choices: Option<Vec<Answered<'m>>>,
-    #[serde(borrow)]
-    usage: Option<&'m RawValue>,
-}
-
-impl Answer<'_> {
-    pub fn usage(&self) -> Option<Usage> {
-        self.usage.and_then(|usage| Usage::from_openai(usage.get()))
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Answered<'m> {
-    pub index: Option<Count>,
-    /// In a stream `delta`.
-    #[serde(borrow, alias = "delta")]
-    pub message: Option<Said<'m>>,
-    #[serde(borrow)]
-    pub finish_reason: Option<Text<'m>>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Said<'m> {
-    #[serde(borrow)]
-    pub content: Option<Text<'m>>,
-    #[serde(borrow)]
-    pub tool_calls: Option<Vec<SaidCall<'m>>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct SaidCall<'m> {
-    pub index: Option<Count>,
-    #[serde(borrow)]
-    pub id: Option<Text<'m>>,
-    #[serde(borrow)]
-    pub function: Option<SaidFunction<'m>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct SaidFunction<'m> {
-    #[serde(borrow)]
-    pub name: Option<Text<'m>>,
-    #[serde(borrow)]
-    pub arguments: Option<Text<'m>>,
-}
-
-/// Translates an answer.
-pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
-    let answer: Answer<'r> = reply.json()?;
-    let usage = answer.usage();
-    let Some(mut answered) = answer.choices else { return Err(failure(reply.body, "choices", &back.secrets)) };
-    answered.sort_by_key(|choice| choice.index);
-    let choices = answered.into_iter().map(|answered| choice(answered, back.asked.json_tool)).collect();
-    Ok(Completed { id: answer.id, model: answer.model, choices, usage })
-}
-
-fn choice(answered: Answered<'_>, json_tool: bool) -> Choice<'_> {
-    let said = answered.message.unwrap_or_default();
-    let mut choice = Choice { text: said.content.unwrap_or_default(), ..Choice::default() };
-    for call in said.tool_calls.unwrap_or_default() {
-        let Some(SaidFunction { name, arguments }) = call.function else { continue };
-        let (name, arguments) = (name.unwrap_or_default(), arguments.unwrap_or_default());
-        if json_tool && &*name == JSON_TOOL {
-            choice.text = Text(format!("{}{}", &*choice.text, &*arguments).into());
-        } else {
-            choice.calls.push(Call { id: call.id, name, arguments });
-        }
-    }
-    choice.finish = finish(answered.finish_reason.as_deref(), !choice.calls.is_empty());
-    choice
-}
-
-/// `finish_reason` is OpenAI's; a call that was the answer itself is none to make.
-pub(super) fn finish(reason: Option<&str>, has_calls: bool) -> Finish {
-    match reason {
-        Some("length") => Finish::Length,
-        Some("content_filter") => Finish::ContentFilter,
-        _ if has_calls => Finish::ToolCalls,
-        _ => Finish::Stop,
-    }
 }

@@ -3,8 +3,9 @@
 //! Source: Amazon Bedrock user guide, "Supported models and model features" of the Converse API, "Inference request
 //! parameters and response fields for foundation models", "Get validated JSON results from models".
 
-use super::*;
+use super::pairs::*;
 use crate::anthropic::model::Model;
+use crate::{Pair, Task};
 
 /// One rule: models of a maker whose names start so are asked for a task by this pair.
 struct Rule {
@@ -47,7 +48,7 @@ pub(crate) fn pair(task: Task, model: &str, maker: Option<&str>) -> Option<&'sta
     };
     let rule = match (named(model), maker) {
         (Some((maker, name)), _) => of(maker).find(|rule| name.starts_with(rule.names)),
-        (None, Some(maker)) => of(maker.to_ascii_lowercase().trim_end_matches("labs")).last(),
+        (None, Some(maker)) => of(maker.to_ascii_lowercase().trim_end_matches("labs")).next_back(),
         (None, None) => None,
     };
     let other = (task == Task::Chat).then_some(&CONVERSE);

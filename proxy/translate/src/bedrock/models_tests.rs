@@ -1,4 +1,5 @@
 use super::*;
+use crate::bedrock::PAIRS;
 
 fn api(task: Task, model: &str, maker: Option<&str>) -> Option<&'static str> {
     pair(task, model, maker).map(|pair| pair.api)

@@ -4,9 +4,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::Task;
 use crate::recorded::{self, Recorded, golden, laws};
-use crate::split::Splitter;
 use crate::split::tests::frame;
+use crate::split::{Framing, Splitter};
 
 /// The model in a recording's path.
 fn model(recorded: &Recorded) -> String {

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::FORMAT;
 use super::media::{self, Media};
-use crate::chat::{self, Content, Detail, Message, Part, PartBody, Role, ToolCall};
-use crate::params::wrong;
+use crate::chat::{self, Content, Detail, Message, Part, PartBody, Place, Role, ToolCall};
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw};
 use crate::write::Reasoning;
@@ -90,7 +89,7 @@ impl<'r> CachePoint<'r> {
 pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>, has_cache: bool) -> Result<Conversation<'r>, PeekError> {
     let mut all = Conversation { has_cache, ..Conversation::default() };
     for (at, message) in asked.messages.iter().enumerate() {
-        let place = Place { message: at };
+        let place = Place(at);
         let mut blocks = Vec::new();
         match message.role {
             Role::System | Role::Developer | Role::User => all.say(&mut blocks, message, place)?,
@@ -124,18 +123,6 @@ pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>, has_cache: bool) ->
         }
     }
     Ok(all)
-}
-
-/// Where in the request something stands.
-#[derive(Clone, Copy)]
-struct Place {
-    message: usize,
-}
-
-impl Place {
-    fn wrong(self, member: &str, problem: impl Into<Cow<'static, str>>) -> PeekError {
-        wrong(format!("messages[{}].{member}", self.message), problem)
-    }
 }
 
 impl<'r> Conversation<'r> {
@@ -211,13 +198,8 @@ fn thought<'r>(detail: &'r Detail<'_>) -> Option<Block<'r>> {
 }
 
 fn tool_use<'r>(call: &'r ToolCall<'_>) -> Result<Block<'r>, &'static str> {
-    let function = call.function.as_ref().ok_or("must be a function call")?;
-    let arguments = if function.arguments.trim().is_empty() { "{}" } else { &*function.arguments };
-    let input: Raw<'r> = serde_json::from_str(arguments).map_err(|_| "must have arguments that are JSON")?;
-    if !input.get().starts_with('{') {
-        return Err("must have arguments that are a JSON object");
-    }
-    Ok(Block::ToolUse { tool_use_id: fitting(&call.id), name: &function.name, input })
+    let (name, input) = call.called()?;
+    Ok(Block::ToolUse { tool_use_id: fitting(&call.id), name, input })
 }
 
 /// A tool call's id as the API takes it: other providers' ids can have characters that it does not.

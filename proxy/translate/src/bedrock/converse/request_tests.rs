@@ -88,6 +88,16 @@ fn turns_become_blocks_and_alternate() {
 }
 
 #[test]
+fn long_ids_are_cut_alike_in_call_and_result() {
+    let id = format!("{}é-1", "x".repeat(80));
+    let result = json!({"role": "tool", "tool_call_id": id, "content": "x"});
+    let body = conversation(NOVA, json!([called(&id, "f", "{}"), result]));
+    let sent = body["messages"][0]["content"][0]["toolUse"]["toolUseId"].as_str().unwrap();
+    assert_eq!(sent, format!("{}_-1", "x".repeat(61)));
+    assert_eq!(body["messages"][1]["content"][0]["toolResult"]["toolUseId"], sent);
+}
+
+#[test]
 fn media_come_as_bytes() {
     let file = |data: &str, name: &str| json!({"type": "file", "file": {"file_data": data, "filename": name}});
     let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});

@@ -11,6 +11,9 @@ use crate::peek::PeekError;
 use crate::wire::{Members, Raw};
 use crate::write::Reasoning;
 
+/// Most characters of a tool call's id.
+const LONGEST_ID: usize = 64;
+
 /// The conversation as the API wants it.
 #[derive(Default)]
 pub(super) struct Conversation<'r> {
@@ -202,10 +205,15 @@ fn tool_use<'r>(call: &'r ToolCall<'_>) -> Result<Block<'r>, &'static str> {
     Ok(Block::ToolUse { tool_use_id: fitting(&call.id), name, input })
 }
 
-/// A tool call's id as the API takes it: other providers' ids can have characters that it does not.
+/// A tool call's id as the API takes it: other providers' ids can be longer, and have characters that it does not.
 fn fitting(id: &str) -> Cow<'_, str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    if id.chars().all(fits) { Cow::Borrowed(id) } else { id.replace(|c| !fits(c), "_").into() }
+    if id.len() <= LONGEST_ID && id.chars().all(fits) {
+        return Cow::Borrowed(id);
+    }
+    // The end is what tells ids apart.
+    let start = id.chars().count().saturating_sub(LONGEST_ID);
+    id.chars().skip(start).map(|c| if fits(c) { c } else { '_' }).collect::<String>().into()
 }
 
 fn text_block(text: &str) -> Option<Block<'_>> {

@@ -10,7 +10,7 @@ mod request;
 pub(crate) mod schema;
 mod stream;
 pub(crate) mod thinking;
-mod tools;
+pub(crate) mod tools;
 mod turns;
 
 pub use answer::answer;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::error::ProviderError;
+use crate::error::{Broken, Failure, ProviderError};
 use crate::mask::Secrets;
 use crate::pair::Reply;
 use crate::wire::Text;
@@ -34,23 +34,31 @@ struct Wire<'e> {
 /// with one before a `#`; some errors have neither.
 pub(super) fn error(reply: &Reply<'_>, secrets: &Secrets) -> ProviderError {
     let wire: Wire<'_> = serde_json::from_slice(reply.body).unwrap_or_default();
+    let kind = (reply.header)("x-amzn-errortype").or(wire.kind.as_deref());
+    let kind = kind.and_then(|kind| kind.split(':').next()).and_then(|kind| kind.rsplit('#').next());
+    let kind = kind.filter(|kind| !kind.is_empty());
     let message = wire.message.or(wire.shouted).or(wire.original_message);
-    let body: Cow<'_, [u8]> = match &message {
-        Some(message) => json!({ "message": &**message }).to_string().into_bytes().into(),
+    let message = message.as_deref().map(Cow::Borrowed).or_else(|| {
+        // A body that says no more than its type.
+        let kind = kind.filter(|_| reply.body.trim_ascii().is_empty() || wire.kind.is_some())?;
+        Some(format!("the provider reports {kind}").into())
+    });
+    let body: Cow<'_, [u8]> = match message {
+        Some(message) => json!({ "message": message }).to_string().into_bytes().into(),
         None => reply.body.into(),
     };
     let mut error = ProviderError::read(&body, secrets);
-    let kind = (reply.header)("x-amzn-errortype").or(wire.kind.as_deref());
-    let kind = kind.and_then(|kind| kind.split(':').next()).and_then(|kind| kind.rsplit('#').next());
-    if let Some(kind) = kind.filter(|kind| !kind.is_empty()) {
-        error.kind = Some(kind.chars().take(128).collect());
-        if error.message.is_empty() {
-            error.message = format!("the provider reports {kind}");
-        }
-    }
+    error.kind = kind.map(|kind| kind.chars().take(128).collect());
     error.request_id = (reply.header)("x-amzn-requestid").map(Box::from);
     error.status = kind.and_then(|kind| status_of(kind, wire.original_status));
     error
+}
+
+/// What came in place of an answer: an error under a good status, or something without what an answer has.
+pub(super) fn instead(reply: &Reply<'_>, secrets: &Secrets, lacks: &'static str) -> Failure {
+    let error = error(reply, secrets);
+    // Without a message the body itself is quoted.
+    if error.message.starts_with('{') { Broken::Lacks(lacks).into() } else { Failure::Provider(error) }
 }
 
 /// What an error is, by its type: it comes in mixed case, as exceptions in streams are spelt with a small letter. A

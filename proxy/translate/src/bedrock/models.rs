@@ -3,8 +3,9 @@
 //! Source: Amazon Bedrock user guide, "Supported models and model features" of the Converse API, "Inference request
 //! parameters and response fields for foundation models", "Get validated JSON results from models".
 
-use super::*;
+use super::pairs::*;
 use crate::anthropic::model::Model;
+use crate::{Pair, Task};
 
 /// One rule: models of a maker whose names start so are asked for a task by this pair.
 struct Rule {
@@ -23,20 +24,20 @@ static RULES: &[Rule] = &[
     rule(Task::Chat, "ai21", "", &CONVERSE_AI21),
     rule(Task::Chat, "amazon", "titan", &CONVERSE),
     rule(Task::Chat, "amazon", "", &CONVERSE_NOVA),
-    //TODO     rule(Task::Chat, "anthropic", "claude-v", &INVOKE_MESSAGES),
-    //TODO     rule(Task::Chat, "anthropic", "claude-instant", &INVOKE_MESSAGES),
+    rule(Task::Chat, "anthropic", "claude-v", &INVOKE_MESSAGES),
+    rule(Task::Chat, "anthropic", "claude-instant", &INVOKE_MESSAGES),
     rule(Task::Chat, "anthropic", "", &CONVERSE_CLAUDE),
     rule(Task::Chat, "cohere", "", &CONVERSE_COHERE),
     rule(Task::Chat, "mistral", "", &CONVERSE_MISTRAL),
     rule(Task::Chat, "openai", "", &CONVERSE_OPENAI),
-    //TODO     rule(Task::Completions, "ai21", "j2", &INVOKE_J2),
-    //TODO     rule(Task::Completions, "amazon", "titan-t", &INVOKE_TITAN),
-    //TODO     rule(Task::Completions, "anthropic", "claude-v", &INVOKE_CLAUDE),
-    //TODO     rule(Task::Completions, "anthropic", "claude-instant", &INVOKE_CLAUDE),
-    //TODO     rule(Task::Completions, "cohere", "command-text", &INVOKE_COMMAND),
-    //TODO     rule(Task::Completions, "cohere", "command-light-text", &INVOKE_COMMAND),
-    //TODO     rule(Task::Embeddings, "amazon", "titan-embed", &EMBED_TITAN),
-    //TODO     rule(Task::Embeddings, "cohere", "embed", &EMBED_COHERE),
+    rule(Task::Completions, "ai21", "j2", &INVOKE_J2),
+    rule(Task::Completions, "amazon", "titan-t", &INVOKE_TITAN),
+    rule(Task::Completions, "anthropic", "claude-v", &INVOKE_CLAUDE),
+    rule(Task::Completions, "anthropic", "claude-instant", &INVOKE_CLAUDE),
+    rule(Task::Completions, "cohere", "command-text", &INVOKE_COMMAND),
+    rule(Task::Completions, "cohere", "command-light-text", &INVOKE_COMMAND),
+    rule(Task::Embeddings, "amazon", "titan-embed", &EMBED_TITAN),
+    rule(Task::Embeddings, "cohere", "embed", &EMBED_COHERE),
 ];
 
 /// The pair for a model. Converse takes every model for chat that no rule knows.
@@ -47,7 +48,7 @@ pub(crate) fn pair(task: Task, model: &str, maker: Option<&str>) -> Option<&'sta
     };
     let rule = match (named(model), maker) {
         (Some((maker, name)), _) => of(maker).find(|rule| name.starts_with(rule.names)),
-        (None, Some(maker)) => of(maker.to_ascii_lowercase().trim_end_matches("labs")).last(),
+        (None, Some(maker)) => of(maker.to_ascii_lowercase().trim_end_matches("labs")).next_back(),
         (None, None) => None,
     };
     let other = (task == Task::Chat).then_some(&CONVERSE);

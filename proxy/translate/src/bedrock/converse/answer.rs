@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use super::{About, FORMAT, finish};
 use crate::anthropic::own::{self, Numbers};
-use crate::bedrock::{PROVIDER, error};
+use crate::bedrock::PROVIDER;
+use crate::bedrock::error::instead;
 use crate::error::{Broken, Failure};
 use crate::pair::{Back, JSON_TOOL, Reply};
 use crate::wire::{Raw, Text};
@@ -100,13 +101,7 @@ struct CitedText<'a> {
 pub(in crate::bedrock) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
     let wire: Wire<'r> = reply.json()?;
     let content = wire.output.and_then(|output| output.message).and_then(|message| message.content);
-    let Some(blocks) = content else {
-        let error = error(reply, &back.secrets);
-        return Err(match error.message.starts_with('{') {
-            true => Broken::Lacks("output.message.content").into(),
-            false => Failure::Provider(error),
-        });
-    };
+    let blocks = content.ok_or_else(|| instead(reply, &back.secrets, "output.message.content"))?;
     let mut read = Read::default();
     for raw in blocks {
         read.block(raw, back.asked.json_tool)?;

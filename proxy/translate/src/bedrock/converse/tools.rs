@@ -3,20 +3,15 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::turns::{CachePoint, Conversation};
 use crate::anthropic::schema;
+use crate::anthropic::tools::{ANY_OBJECT, OPEN_OBJECT, constant};
 use crate::chat::{self, Choice, Definition, ResponseFormat, Tool};
 use crate::pair::JSON_TOOL;
 use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw, Text};
-
-/// The schema of arguments of which nothing is said.
-const ANY_OBJECT: &str = r#"{"type":"object","properties":{}}"#;
-/// The schema of an answer of which only is said that it is a JSON object.
-const OPEN_OBJECT: &str = r#"{"type":"object","additionalProperties":true}"#;
 
 /// `toolConfig`.
 #[derive(Default, Serialize)]
@@ -162,9 +157,4 @@ impl<'r> Tools<'r> {
             self.tool_choice = Some(ToolChoice::Any {});
         }
     }
-}
-
-/// JSON text of ours as raw JSON.
-fn constant(json: &'static str) -> Raw<'static> {
-    serde_json::from_str(json).unwrap_or(RawValue::NULL)
 }

@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::FORMAT;
 use super::media::{self, Media};
-use crate::chat::{self, Content, Detail, Message, Part, PartBody, Role, ToolCall};
-use crate::params::wrong;
+use crate::chat::{self, Content, Detail, Message, Part, PartBody, Place, Role, ToolCall};
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw};
 use crate::write::Reasoning;
+
+/// Most characters of a tool call's id.
+const LONGEST_ID: usize = 64;
 
 /// The conversation as the API wants it.
 #[derive(Default)]
@@ -90,7 +92,7 @@ impl<'r> CachePoint<'r> {
 pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>, has_cache: bool) -> Result<Conversation<'r>, PeekError> {
     let mut all = Conversation { has_cache, ..Conversation::default() };
     for (at, message) in asked.messages.iter().enumerate() {
-        let place = Place { message: at };
+        let place = Place(at);
         let mut blocks = Vec::new();
         match message.role {
             Role::System | Role::Developer | Role::User => all.say(&mut blocks, message, place)?,
@@ -124,18 +126,6 @@ pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>, has_cache: bool) ->
         }
     }
     Ok(all)
-}
-
-/// Where in the request something stands.
-#[derive(Clone, Copy)]
-struct Place {
-    message: usize,
-}
-
-impl Place {
-    fn wrong(self, member: &str, problem: impl Into<Cow<'static, str>>) -> PeekError {
-        wrong(format!("messages[{}].{member}", self.message), problem)
-    }
 }
 
 impl<'r> Conversation<'r> {
@@ -211,19 +201,19 @@ fn thought<'r>(detail: &'r Detail<'_>) -> Option<Block<'r>> {
 }
 
 fn tool_use<'r>(call: &'r ToolCall<'_>) -> Result<Block<'r>, &'static str> {
-    let function = call.function.as_ref().ok_or("must be a function call")?;
-    let arguments = if function.arguments.trim().is_empty() { "{}" } else { &*function.arguments };
-    let input: Raw<'r> = serde_json::from_str(arguments).map_err(|_| "must have arguments that are JSON")?;
-    if !input.get().starts_with('{') {
-        return Err("must have arguments that are a JSON object");
-    }
-    Ok(Block::ToolUse { tool_use_id: fitting(&call.id), name: &function.name, input })
+    let (name, input) = call.called()?;
+    Ok(Block::ToolUse { tool_use_id: fitting(&call.id), name, input })
 }
 
-/// A tool call's id as the API takes it: other providers' ids can have characters that it does not.
+/// A tool call's id as the API takes it: other providers' ids can be longer, and have characters that it does not.
 fn fitting(id: &str) -> Cow<'_, str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    if id.chars().all(fits) { Cow::Borrowed(id) } else { id.replace(|c| !fits(c), "_").into() }
+    if id.len() <= LONGEST_ID && id.chars().all(fits) {
+        return Cow::Borrowed(id);
+    }
+    // The end is what tells ids apart.
+    let start = id.chars().count().saturating_sub(LONGEST_ID);
+    id.chars().skip(start).map(|c| if fits(c) { c } else { '_' }).collect::<String>().into()
 }
 
 fn text_block(text: &str) -> Option<Block<'_>> {

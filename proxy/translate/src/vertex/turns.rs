@@ -40,6 +40,9 @@ struct Piece<'r> {
     thought: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     thought_signature: Option<&'r str>,
+    /// Of a result: which of the calls it is of.
+    #[serde(skip)]
+    order: usize,
 }
 
 #[derive(Serialize)]
@@ -116,8 +119,8 @@ pub(super) fn conversation<'r>(
 ) -> Result<Conversation<'r>, PeekError> {
     let mut system = Vec::new();
     let mut turns: Vec<Turn<'r>> = Vec::new();
-    // Results are by the name of the function here, which OpenAI's do not say.
-    let mut names: HashMap<&str, &'r str> = HashMap::new();
+    // Results are by the name of the function here, which OpenAI's do not say, and in the order of the calls.
+    let mut calls: HashMap<&str, (usize, &'r str)> = HashMap::new();
     for (at, message) in asked.messages.iter().enumerate() {
         let place = At { message: at };
         let mut parts = Vec::new();
@@ -125,15 +128,19 @@ pub(super) fn conversation<'r>(
             Role::System | Role::Developer => say(&mut system, message, place)?,
             Role::User => say(&mut parts, message, place)?,
             Role::Assistant => {
-                let calls = message.tool_calls().iter();
-                names.extend(calls.filter_map(|call| Some((&*call.id, &*call.function.as_ref()?.name))));
+                let named = |(at, call): (usize, &'r ToolCall<'_>)| {
+                    Some((&*call.id, (at, &*call.function.as_ref()?.name)))
+                };
+                calls.extend(message.tool_calls().iter().enumerate().filter_map(named));
                 assistant(&mut parts, message, model, place)?;
             }
             Role::Tool => {
                 let id = message.tool_call_id.as_deref().unwrap_or_default();
-                let name = names.get(id).copied().or(message.name.as_deref());
-                let name = name.ok_or_else(|| place.wrong("tool_call_id", "must be of a call in an earlier turn"))?;
+                let call = calls.get(id).copied().or(message.name.as_deref().map(|name| (usize::MAX, name)));
+                let (order, name) =
+                    call.ok_or_else(|| place.wrong("tool_call_id", "must be of a call in an earlier turn"))?;
                 result(&mut parts, name, message, place)?;
+                parts.iter_mut().for_each(|part| part.order = order);
             }
             Role::Function => return Err(place.wrong("role", "must not be function; use tools")),
         }
@@ -147,6 +154,9 @@ pub(super) fn conversation<'r>(
             Some(last) if last.role == role && last.results == results => last.parts.extend(parts),
             _ => turns.push(Turn { role, parts, results }),
         }
+    }
+    for turn in turns.iter_mut().filter(|turn| turn.results) {
+        turn.parts.sort_by_key(|part| part.order);
     }
     if turns.is_empty() {
         // Instructions alone are a question, too; the API wants a turn.
@@ -261,7 +271,7 @@ fn assistant<'r>(
     let signatures = Signatures::of(message);
     if let Some(signature) = signatures.at(Place::Thought) {
         let text = message.reasoning_content.as_deref().unwrap_or_default();
-        parts.push(Piece { kind: Kind::Text(text), thought: true, thought_signature: Some(signature) });
+        parts.push(Piece { thought: true, ..Piece::signed(text, signature) });
     }
     let before = parts.len();
     say(parts, message, at)?;
@@ -269,17 +279,17 @@ fn assistant<'r>(
     if let Some(signature) = signatures.at(Place::Text) {
         match parts.get_mut(before..).and_then(<[_]>::last_mut) {
             Some(last) => last.thought_signature = Some(signature),
-            None => parts.push(Piece::signed_end(signature)),
+            None => parts.push(Piece::signed("", signature)),
         }
     }
-    parts.extend(signatures.at(Place::End).map(Piece::signed_end));
+    parts.extend(signatures.at(Place::End).map(|signature| Piece::signed("", signature)));
     let calls = message.tool_calls();
     let unsigned = (0..calls.len()).all(|call| signatures.at(Place::Call(call)).is_none());
     for (index, call) in calls.iter().enumerate() {
         let kind = call_kind(call).map_err(|problem| at.wrong(&format!("tool_calls[{index}]"), problem))?;
         let none = (index == 0 && unsigned && model.wants_signatures()).then_some(sign::NONE);
         let thought_signature = signatures.at(Place::Call(index)).or(none);
-        parts.push(Piece { kind, thought: false, thought_signature });
+        parts.push(Piece { thought_signature, ..kind.into() });
     }
     Ok(())
 }
@@ -327,14 +337,14 @@ fn response(text: Cow<'_, str>) -> Response<'_> {
 }
 
 impl<'r> Piece<'r> {
-    /// An empty text that is there for its signature.
-    fn signed_end(signature: &'r str) -> Self {
-        Self { kind: Kind::Text(""), thought: false, thought_signature: Some(signature) }
+    /// A text with its signature.
+    fn signed(text: &'r str, signature: &'r str) -> Self {
+        Self { thought_signature: Some(signature), ..Kind::Text(text).into() }
     }
 }
 
 impl<'r> From<Kind<'r>> for Piece<'r> {
     fn from(kind: Kind<'r>) -> Self {
-        Self { kind, thought: false, thought_signature: None }
+        Self { kind, thought: false, thought_signature: None, order: 0 }
     }
 }

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::sign::{self, Place};
-use super::value;
+use super::{failure, value};
+use crate::Secrets;
+use crate::error::{Broken, Failure};
 use crate::pair::JSON_TOOL;
 use crate::wire::{Raw, Text, record};
 use crate::write::{Finish, Reasoning};
@@ -291,6 +293,21 @@ impl Candidate<'_> {
         if let Some(reason) = reason.filter(|reason| !matches!(*reason, "STOP" | "MAX_TOKENS")) {
             own.insert("finishReason".into(), reason.into());
         }
+    }
+}
+
+/// Reads an answer, or a piece of one.
+///
+/// # Errors
+/// [`Failure::Provider`] for an error in its place, be it alone or in an array.
+pub(super) fn read<'a>(body: &'a [u8], secrets: &Secrets) -> Result<Answer<'a>, Failure> {
+    match serde_json::from_slice::<Answer<'a>>(body) {
+        Ok(answer) if answer.error.is_none() => Ok(answer),
+        Ok(_) => Err(failure(body, secrets)),
+        Err(_) => match serde_json::from_slice::<[Answer<'_>; 1]>(body) {
+            Ok([Answer { error: Some(_), .. }]) => Err(failure(body, secrets)),
+            _ => Err(Broken::NotJson.into()),
+        },
     }
 }
 

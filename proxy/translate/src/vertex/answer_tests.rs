@@ -23,15 +23,22 @@ fn a_candidate_may_lack_content_parts_or_a_reason() {
     let ours = answer_to(&GENERATE, &theirs, Asked::default()).unwrap();
     assert_eq!(ours["choices"][0]["finish_reason"], "content_filter");
     assert_eq!(ours["choices"][0]["message"][PROVIDER], json!({"finishReason": "RECITATION"}));
-    assert_eq!((&ours["choices"][1]["message"]["content"], &ours["choices"][1]["finish_reason"]), (&json!(""), &json!("stop")));
+    assert_eq!(
+        (&ours["choices"][1]["message"]["content"], &ours["choices"][1]["finish_reason"]),
+        (&json!(""), &json!("stop"))
+    );
 }
 
 #[test]
 fn candidates_are_in_the_order_of_their_numbers() {
-    let one = |index: u64, text: &str| json!({"index": index, "content": {"parts": [{"text": text}]}, "finishReason": 1});
+    let one =
+        |index: u64, text: &str| json!({"index": index, "content": {"parts": [{"text": text}]}, "finishReason": 1});
     let theirs = json!({"candidates": [one(1, "b"), one(0, "a")]});
     let ours = answer_to(&GENERATE, &theirs, Asked::default()).unwrap();
-    assert_eq!((&ours["choices"][0]["message"]["content"], &ours["choices"][1]["message"]["content"]), (&json!("a"), &json!("b")));
+    assert_eq!(
+        (&ours["choices"][0]["message"]["content"], &ours["choices"][1]["message"]["content"]),
+        (&json!("a"), &json!("b"))
+    );
 }
 
 #[test]
@@ -43,7 +50,8 @@ fn completions_have_the_same_answers() {
 
 #[test]
 fn errors_are_read_alone_and_in_an_array() {
-    let error = json!({"error": {"code": 400, "message": "bad top-secret-key", "status": "INVALID_ARGUMENT", "details": []}});
+    let error =
+        json!({"error": {"code": 400, "message": "bad top-secret-key", "status": "INVALID_ARGUMENT", "details": []}});
     for body in [error.to_string(), json!([error]).to_string()] {
         let reply = Reply { status: 400, header: &|_| None, body: body.as_bytes() };
         let told = GENERATE.error(&reply, &Secrets::new(["top-secret-key"]));

@@ -21,13 +21,13 @@ mod wire;
 
 use serde::Deserialize;
 
+use crate::Task;
 use crate::error::{Failure, ProviderError};
 use crate::mask::Secrets;
 use crate::pair::{How, Pair, Reply, Streaming, segment};
 use crate::split::Framing;
 use crate::table::Params;
 use crate::wire::Raw;
-use crate::Task;
 
 pub use claude::CLAUDE;
 pub use embed::{EMBED_CONTENT, PREDICT_EMBEDDING, PREDICT_EMBEDDINGS, PREDICT_GECKO};

@@ -205,9 +205,7 @@ pub(super) fn completion(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Resul
         system_instruction: None,
         tools: Tools::default(),
         generation_config: config,
-        rest: Members::of(&asked.rest, |key| {
-            !matches!(key, "contents" | "generationConfig") && !CONFIG.contains(&key)
-        }),
+        rest: Members::of(&asked.rest, |key| !matches!(key, "contents" | "generationConfig") && !CONFIG.contains(&key)),
     };
     Outgoing::new(path("google", cx.model, method(asked.stream)), &body)
 }

@@ -108,10 +108,8 @@ fn clean(schema: &mut Value, changed: &mut bool) {
 
 /// Moves limits that are refused into the description; says whether there were any.
 fn describe_limits(members: &mut Map<String, Value>) -> bool {
-    let moved: Vec<String> = LIMITS
-        .iter()
-        .filter_map(|key| members.remove(*key).map(|value| format!("{key}: {value}")))
-        .collect();
+    let moved: Vec<String> =
+        LIMITS.iter().filter_map(|key| members.remove(*key).map(|value| format!("{key}: {value}"))).collect();
     if moved.is_empty() {
         return false;
     }

@@ -4,9 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::PROVIDER;
 use super::answer::CITATIONS;
 use super::wire::{Candidate, Numbers, Piece, Reading, Reason, blocked, finish, read};
-use super::PROVIDER;
 use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::Back;

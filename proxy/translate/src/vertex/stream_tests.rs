@@ -120,7 +120,8 @@ fn errors_in_the_middle_end_the_stream() {
 
 #[test]
 fn a_blocked_prompt_is_a_filtered_answer() {
-    let blocked = json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 4}});
+    let blocked =
+        json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 4}});
     let whole = folded(&[blocked.clone()], Asked { include_usage: true, ..Asked::default() });
     let choice = &whole["choices"][0];
     assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("content_filter"), &json!("")));
@@ -143,7 +144,8 @@ fn several_candidates_come_interleaved() {
     assert_eq!(whole["choices"][1]["message"]["tool_calls"].as_array().unwrap().len(), 2);
     assert_eq!(whole["choices"][1]["finish_reason"], "tool_calls");
     // Absurd numbers are put together, not made room for.
-    let far = json!({"candidates": [{"index": u64::MAX, "content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]});
+    let far =
+        json!({"candidates": [{"index": u64::MAX, "content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]});
     let (_, stream) = run(&GENERATE, back(false), sse(&[far]).as_bytes(), &[usize::MAX]);
     assert_eq!(stream.outcome(), Some(Ok(())));
 }

@@ -113,10 +113,7 @@ impl<'r> Turn<'r> {
 }
 
 /// Translates all messages: instructions are lifted out, turns of the same side that follow each other become one.
-pub(super) fn conversation<'r>(
-    asked: &'r chat::Request<'_>,
-    model: Model<'_>,
-) -> Result<Conversation<'r>, PeekError> {
+pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>, model: Model<'_>) -> Result<Conversation<'r>, PeekError> {
     let mut system = Vec::new();
     let mut turns: Vec<Turn<'r>> = Vec::new();
     // Results are by the name of the function here, which OpenAI's do not say, and in the order of the calls.
@@ -128,9 +125,8 @@ pub(super) fn conversation<'r>(
             Role::System | Role::Developer => say(&mut system, message, place)?,
             Role::User => say(&mut parts, message, place)?,
             Role::Assistant => {
-                let named = |(at, call): (usize, &'r ToolCall<'_>)| {
-                    Some((&*call.id, (at, &*call.function.as_ref()?.name)))
-                };
+                let named =
+                    |(at, call): (usize, &'r ToolCall<'_>)| Some((&*call.id, (at, &*call.function.as_ref()?.name)));
                 calls.extend(message.tool_calls().iter().enumerate().filter_map(named));
                 assistant(&mut parts, message, model, place)?;
             }
@@ -305,12 +301,7 @@ fn call_kind<'r>(call: &'r ToolCall<'_>) -> Result<Kind<'r>, &'static str> {
 }
 
 /// The result of a call: its text, and beside it what else there is.
-fn result<'r>(
-    parts: &mut Vec<Piece<'r>>,
-    name: &'r str,
-    message: &'r Message<'_>,
-    at: At,
-) -> Result<(), PeekError> {
+fn result<'r>(parts: &mut Vec<Piece<'r>>, name: &'r str, message: &'r Message<'_>, at: At) -> Result<(), PeekError> {
     let mut others = Vec::new();
     say(&mut others, message, at)?;
     others.retain(|piece| !matches!(piece.kind, Kind::Text(_)));

@@ -179,9 +179,7 @@ struct Token<'a> {
 impl Logprobs<'_> {
     /// In OpenAI's form; `None` if there are none.
     pub fn written(&self) -> Option<Value> {
-        let one = |token: &Token<'_>| {
-            json!({"token": &*token.token, "logprob": token.log_probability, "bytes": token.token.as_bytes()})
-        };
+        let one = |token: &Token<'_>| json!({"token": &*token.token, "logprob": token.log_probability, "bytes": token.token.as_bytes()});
         let tokens = self.chosen_candidates.iter().enumerate().map(|(at, token)| {
             let mut written = one(token);
             let top = self.top_candidates.get(at).map(|top| &*top.candidates).unwrap_or_default();
@@ -207,7 +205,10 @@ impl Reading<'_> {
     /// An id for a call that has none: no other answer has the same, and a stream has it as the whole answer does.
     fn call_id(self, call: usize) -> Option<Text<'static>> {
         let id = self.id.filter(|id| !id.is_empty())?;
-        Some(Text(if self.choice == 0 { format!("call_{id}_{call}") } else { format!("call_{id}_{}_{call}", self.choice) }.into()))
+        Some(Text(
+            if self.choice == 0 { format!("call_{id}_{call}") } else { format!("call_{id}_{}_{call}", self.choice) }
+                .into(),
+        ))
     }
 }
 
@@ -215,7 +216,11 @@ impl Reading<'_> {
 pub(super) enum Piece<'a> {
     Thought(Text<'a>),
     Text(Text<'a>),
-    Call { id: Option<Text<'a>>, name: Text<'a>, arguments: Text<'a> },
+    Call {
+        id: Option<Text<'a>>,
+        name: Text<'a>,
+        arguments: Text<'a>,
+    },
     /// Under the provider's name.
     Own(Value),
 }
@@ -231,7 +236,11 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// Reads a part: what it says, and its signature.
-    pub fn part<'a>(&mut self, part: Part<'a>, reading: Reading<'_>) -> (Option<Piece<'a>>, Option<Reasoning<'static>>) {
+    pub fn part<'a>(
+        &mut self,
+        part: Part<'a>,
+        reading: Reading<'_>,
+    ) -> (Option<Piece<'a>>, Option<Reasoning<'static>>) {
         let is_json = |call: &Call<'_>| reading.json_tool && &*call.name == JSON_TOOL;
         let (piece, place) = match (part.call, part.text) {
             (Some(call), _) => {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::PROVIDER;
-use super::wire::{Candidate, Numbers, Piece, Reading, Reason, blocked, finish, read};
+use super::parts::{Numbers, Piece, Reading};
+use super::wire::{Candidate, Reason, blocked, finish, read};
 use crate::error::{Broken, Failure};
 use crate::pair::{Back, Reply};
 use crate::wire::Text;

@@ -8,8 +8,11 @@
 
 mod answer;
 mod claude;
+mod config;
 mod embed;
+mod media;
 mod model;
+mod parts;
 mod predict;
 mod request;
 mod schema;

@@ -96,9 +96,12 @@ fn same(mut request: Value) -> Value {
     }
     if let Some(config) = config.as_object_mut() {
         config.retain(|key, value| {
-            !value.is_null()
-                && !(key == "responseModalities" && *value == json!(["TEXT"]))
-                && !(key == "candidateCount" && *value == 1)
+            let says_nothing = match key.as_str() {
+                "responseModalities" => *value == json!(["TEXT"]),
+                "candidateCount" => *value == 1,
+                _ => value.is_null(),
+            };
+            !says_nothing
         });
     }
     for tool in request["tools"].as_array_mut().into_iter().flatten() {
@@ -158,7 +161,7 @@ fn answers_go_back_as_they_came() {
             part.get_mut("functionCall").and_then(Value::as_object_mut).map(|call| call.remove("id"));
             match (expected.last_mut(), part["text"].as_str()) {
                 (_, Some("")) if part["thoughtSignature"].is_null() => {}
-                (Some(last), Some(text)) if last["text"].is_string() && text != "" => {
+                (Some(last), Some(text)) if last["text"].is_string() && !text.is_empty() => {
                     last["text"] = format!("{}{text}", last["text"].as_str().unwrap()).into();
                 }
                 _ => expected.push(part),

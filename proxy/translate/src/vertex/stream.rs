@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::PROVIDER;
 use super::answer::CITATIONS;
-use super::wire::{Candidate, Numbers, Piece, Reading, Reason, blocked, finish, read};
+use super::parts::{Numbers, Piece, Reading};
+use super::wire::{Candidate, Reason, blocked, finish, read};
 use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::Back;

@@ -122,7 +122,7 @@ fn errors_in_the_middle_end_the_stream() {
 fn a_blocked_prompt_is_a_filtered_answer() {
     let blocked =
         json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 4}});
-    let whole = folded(&[blocked.clone()], Asked { include_usage: true, ..Asked::default() });
+    let whole = folded(std::slice::from_ref(&blocked), Asked { include_usage: true, ..Asked::default() });
     let choice = &whole["choices"][0];
     assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("content_filter"), &json!("")));
     assert_eq!(choice["message"][PROVIDER]["promptFeedback"]["blockReason"], "PROHIBITED_CONTENT");

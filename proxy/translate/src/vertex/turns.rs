@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::media::Media;
 use super::model::Model;
 use super::sign::{self, Place, Signatures};
-use crate::chat::{self, Content, DataUrl, File, Message, Part, PartBody, Role, ToolCall};
+use crate::chat::{self, Content, Message, Part, PartBody, Role, ToolCall};
 use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw, Rest};
@@ -49,16 +50,6 @@ struct Piece<'r> {
 #[serde(rename_all = "camelCase")]
 enum Kind<'r> {
     Text(&'r str),
-    #[serde(rename_all = "camelCase")]
-    InlineData {
-        mime_type: Cow<'r, str>,
-        data: &'r str,
-    },
-    #[serde(rename_all = "camelCase")]
-    FileData {
-        mime_type: &'static str,
-        file_uri: &'r str,
-    },
     /// Without the id, which Vertex AI refuses here (unlike the public Gemini API): calls are told apart by order.
     FunctionCall {
         name: &'r str,
@@ -68,6 +59,9 @@ enum Kind<'r> {
         name: &'r str,
         response: Response<'r>,
     },
+    /// An image, sound or a file.
+    #[serde(untagged)]
+    Media(Media<'r>),
     /// A part in the API's own words.
     #[serde(untagged)]
     Own(Own<'r>),
@@ -198,60 +192,11 @@ fn piece<'r>(part: &'r Part<'_>, role: Role) -> Result<Option<Piece<'r>>, &'stat
         PartBody::Text(text) | PartBody::Refusal(text) => return Ok(text_piece(text)),
         PartBody::Other(kind, rest) => Kind::Own(Own::of(kind, rest)),
         _ if only_text => return Err("must be text in a turn of this role"),
-        PartBody::Image(image) => data(&image.url, None, "image/jpeg")?,
-        PartBody::Audio(audio) => {
-            Kind::InlineData { mime_type: format!("audio/{}", &*audio.format).into(), data: &audio.data }
-        }
-        PartBody::File(file) => self::file(file)?,
+        PartBody::Image(image) => Kind::Media(Media::image(image)?),
+        PartBody::Audio(audio) => Kind::Media(Media::audio(audio)),
+        PartBody::File(file) => Kind::Media(Media::file(file)?),
     };
     Ok(Some(kind.into()))
-}
-
-fn file<'r>(file: &'r File<'_>) -> Result<Kind<'r>, &'static str> {
-    let url = file.file_data.as_deref().or(file.file_id.as_deref()).ok_or("must have file_data or file_id")?;
-    data(url, file.filename.as_deref(), "application/pdf")
-}
-
-/// Data that is given, or that the provider fetches itself.
-fn data<'r>(url: &'r str, name: Option<&str>, otherwise: &'static str) -> Result<Kind<'r>, &'static str> {
-    if let Some(DataUrl { media_type, base64 }) = DataUrl::read(url) {
-        return Ok(Kind::InlineData { mime_type: media_type.into(), data: base64 });
-    }
-    if !["https://", "http://", "gs://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err("must have an https or gs URL, or a data URL in base64");
-    }
-    let mime_type = name.and_then(media_type).or_else(|| media_type(url)).unwrap_or(otherwise);
-    Ok(Kind::FileData { mime_type, file_uri: url })
-}
-
-/// The media type that the end of a name or of a URL's path says: the API must be told.
-fn media_type(name: &str) -> Option<&'static str> {
-    if name.contains("youtube.com/watch") || name.contains("youtu.be/") {
-        return Some("video/mp4");
-    }
-    let path = name.split(['?', '#']).next().unwrap_or_default();
-    let (_, ending) = path.rsplit_once('.')?;
-    Some(match ending.to_ascii_lowercase().as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        "heic" => "image/heic",
-        "heif" => "image/heif",
-        "pdf" => "application/pdf",
-        "txt" | "md" | "csv" => "text/plain",
-        "html" | "htm" => "text/html",
-        "mp3" => "audio/mp3",
-        "wav" => "audio/wav",
-        "flac" => "audio/flac",
-        "ogg" => "audio/ogg",
-        "m4a" => "audio/m4a",
-        "mp4" => "video/mp4",
-        "mpeg" | "mpg" => "video/mpeg",
-        "mov" => "video/quicktime",
-        "webm" => "video/webm",
-        _ => return None,
-    })
 }
 
 /// The model's own turn: each signature on the part that it came with.

@@ -53,35 +53,33 @@ pub(super) struct Thinking {
     pub thinking_budget: Option<u64>,
 }
 
-impl<'r> Config<'r> {
-    /// What a chat request and a completion request say in the same words.
-    pub fn of_chat(asked: &'r chat::Request<'_>, cx: &Cx<'_>) -> Self {
+/// What both kinds of request have, by the same names.
+macro_rules! sampling {
+    ($asked:ident, $max_tokens:expr) => {{
         let mut config = Self::default();
-        config.set("maxOutputTokens", asked.max_tokens().or(cx.default_max_tokens).map(Setting::Number));
-        config.set_raw("temperature", asked.temperature);
-        config.set_raw("topP", asked.top_p);
-        config.set_raw("topK", asked.top_k);
-        config.set_raw("seed", asked.seed);
-        config.set_raw("presencePenalty", asked.presence_penalty);
-        config.set_raw("frequencyPenalty", asked.frequency_penalty);
-        config.set("stopSequences", texts(&asked.stop.0));
-        config.set("candidateCount", asked.n.filter(|n| *n > 1).map(Setting::Number));
+        config.set("maxOutputTokens", $max_tokens.map(Setting::Number));
+        config.set_raw("temperature", $asked.temperature);
+        config.set_raw("topP", $asked.top_p);
+        config.set_raw("topK", $asked.top_k);
+        config.set_raw("seed", $asked.seed);
+        config.set_raw("presencePenalty", $asked.presence_penalty);
+        config.set_raw("frequencyPenalty", $asked.frequency_penalty);
+        let stop = &*$asked.stop.0;
+        config.set("stopSequences", (!stop.is_empty()).then_some(Setting::Texts(stop)));
+        config.set("candidateCount", $asked.n.filter(|n| *n > 1).map(Setting::Number));
         config
+    }};
+}
+
+impl<'r> Config<'r> {
+    /// What a chat request says in OpenAI's words.
+    pub fn of_chat(asked: &'r chat::Request<'_>, cx: &Cx<'_>) -> Self {
+        sampling!(asked, asked.max_tokens().or(cx.default_max_tokens))
     }
 
-    /// The same of a completion request.
+    /// What a completion request says in OpenAI's words.
     pub fn of_completion(asked: &'r completions::Request<'_>, cx: &Cx<'_>) -> Self {
-        let mut config = Self::default();
-        config.set("maxOutputTokens", asked.max_tokens.or(cx.default_max_tokens).map(Setting::Number));
-        config.set_raw("temperature", asked.temperature);
-        config.set_raw("topP", asked.top_p);
-        config.set_raw("topK", asked.top_k);
-        config.set_raw("seed", asked.seed);
-        config.set_raw("presencePenalty", asked.presence_penalty);
-        config.set_raw("frequencyPenalty", asked.frequency_penalty);
-        config.set("stopSequences", texts(&asked.stop.0));
-        config.set("candidateCount", asked.n.filter(|n| *n > 1).map(Setting::Number));
-        config
+        sampling!(asked, asked.max_tokens.or(cx.default_max_tokens))
     }
 
     /// Sets a member, unless it is set.
@@ -120,8 +118,4 @@ impl Serialize for Config<'_> {
     fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
         json.collect_map(self.0.iter().map(|(name, setting)| (name, setting)))
     }
-}
-
-fn texts<'r>(texts: &'r [Text<'r>]) -> Option<Setting<'r>> {
-    (!texts.is_empty()).then_some(Setting::Texts(texts))
 }

@@ -61,7 +61,7 @@ pub(crate) fn pair(task: Task, model: &str) -> Option<&'static Pair> {
         Task::Completions if has(&["-bison", "-unicorn", "code-gecko"]) => &TEXT_BISON,
         Task::Completions => &GENERATE_TEXT,
         Task::Embeddings if has(&["gecko"]) => &PREDICT_GECKO,
-        Task::Embeddings if has(&["gemini-embedding-001"]) => &PREDICT_EMBEDDING,
+        Task::Embeddings if has(&["gemini-embedding-001", "gemini-embedding-exp"]) => &PREDICT_EMBEDDING,
         Task::Embeddings if has(&["gemini-embedding"]) => &EMBED_CONTENT,
         Task::Embeddings => &PREDICT_EMBEDDINGS,
     })

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -212,4 +213,65 @@ fn the_answer_as_a_call_is_undone() {
     let choice = folded(&[call("json_answer")], asked)["choices"][0].clone();
     assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("{\"a\":1}"), &json!("stop")));
     assert_eq!(folded(&[call("f")], asked)["choices"][0]["finish_reason"], "tool_calls");
+}
+
+/// A part of any kind, with or without a signature.
+fn parts() -> impl Strategy<Value = Value> {
+    let part = prop_oneof![
+        ".{0,6}".prop_map(|text| json!({"text": text})),
+        ".{0,6}".prop_map(|text| json!({"text": text, "thought": true})),
+        ("[a-z]{1,3}", any::<Option<u8>>(), any::<bool>()).prop_map(|(name, argument, has_id)| {
+            let mut call = json!({"name": name});
+            if let Some(argument) = argument {
+                call["args"] = json!({"é\"": argument});
+            }
+            if has_id {
+                call["id"] = "own".into();
+            }
+            json!({"functionCall": call})
+        }),
+        any::<u8>().prop_map(|code| json!({"executableCode": {"code": code}})),
+    ];
+    (part, prop::option::of("[A-Z]{1,4}")).prop_map(|(mut part, signature)| {
+        if let Some(signature) = signature {
+            part["thoughtSignature"] = signature.into();
+        }
+        part
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However parts come, and however the bytes are cut, the folded stream is the whole answer, and says all of it.
+    #[test]
+    fn streams_of_any_parts_fold_to_the_whole_answer(
+        said in prop::collection::vec((0..3_usize, parts()), 0..12),
+        reasons in prop::collection::vec(prop::sample::select(vec!["STOP", "MAX_TOKENS", "SAFETY", "OTHER"]), 3),
+        lengths in prop::collection::vec(1..40_usize, 1..5),
+    ) {
+        let piece = |index: usize, parts: Value, reason: Option<&str>| {
+            json!({"responseId": "r", "candidates": [{"index": index, "content": {"parts": parts}, "finishReason": reason}]})
+        };
+        let mut events: Vec<Value> = said.iter().map(|(index, part)| piece(*index, json!([part]), None)).collect();
+        events.extend(reasons.iter().enumerate().map(|(index, reason)| piece(index, json!([]), Some(reason))));
+        let (sent, stream) = run(&GENERATE, back(false), sse(&events).as_bytes(), &lengths);
+        prop_assert_eq!(stream.outcome(), Some(Ok(())));
+        let streamed = normal(fold(&chunks(&sent), GENERATE.task()));
+
+        let candidates = reasons.iter().enumerate().map(|(index, reason)| {
+            let own: Vec<_> = said.iter().filter(|(of, _)| *of == index).map(|(_, part)| part.clone()).collect();
+            piece(index, own.into(), Some(reason))["candidates"][0].clone()
+        });
+        let whole = json!({"responseId": "r", "candidates": candidates.collect::<Vec<_>>()});
+        prop_assert_eq!(&streamed, &normal(answer_to(&GENERATE, &whole, Asked::default()).unwrap()));
+
+        for (index, choice) in streamed["choices"].as_array().unwrap().iter().enumerate() {
+            let own = || said.iter().filter(|(of, _)| *of == index).map(|(_, part)| part);
+            let text: String = own().filter(|part| part["thought"] != true).filter_map(|part| part["text"].as_str()).collect();
+            prop_assert_eq!(choice["message"]["content"].as_str().unwrap_or_default(), text);
+            let calls = choice["message"]["tool_calls"].as_array().map_or(0, Vec::len);
+            prop_assert_eq!(calls, own().filter(|part| part["functionCall"].is_object()).count());
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::wire::{Answer, Candidate, Numbers, Piece, Reading, Reason, blocked, finish};
-use super::{PROVIDER, failure};
+use super::PROVIDER;
+use super::parts::{Numbers, Piece, Reading};
+use super::wire::{Candidate, Reason, blocked, finish, read};
 use crate::error::{Broken, Failure};
 use crate::pair::{Back, Reply};
 use crate::wire::Text;
@@ -16,10 +17,7 @@ pub(super) const CITATIONS: &str = "citations";
 
 /// Translates an answer.
 pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
-    let answer: Answer<'r> = reply.json()?;
-    if answer.error.is_some() {
-        return Err(failure(reply.body, &back.secrets));
-    }
+    let answer = read(reply.body, &back.secrets)?;
     let mut candidates = answer.candidates.unwrap_or_default();
     candidates.sort_by_key(|candidate| candidate.index.unwrap_or_default());
     let mut choices = Vec::with_capacity(candidates.len());

@@ -8,8 +8,11 @@
 
 mod answer;
 mod claude;
+mod config;
 mod embed;
+mod media;
 mod model;
+mod parts;
 mod predict;
 mod request;
 mod schema;
@@ -21,13 +24,13 @@ mod wire;
 
 use serde::Deserialize;
 
+use crate::Task;
 use crate::error::{Failure, ProviderError};
 use crate::mask::Secrets;
 use crate::pair::{How, Pair, Reply, Streaming, segment};
 use crate::split::Framing;
 use crate::table::Params;
 use crate::wire::Raw;
-use crate::Task;
 
 pub use claude::CLAUDE;
 pub use embed::{EMBED_CONTENT, PREDICT_EMBEDDING, PREDICT_EMBEDDINGS, PREDICT_GECKO};
@@ -58,7 +61,7 @@ pub(crate) fn pair(task: Task, model: &str) -> Option<&'static Pair> {
         Task::Completions if has(&["-bison", "-unicorn", "code-gecko"]) => &TEXT_BISON,
         Task::Completions => &GENERATE_TEXT,
         Task::Embeddings if has(&["gecko"]) => &PREDICT_GECKO,
-        Task::Embeddings if has(&["gemini-embedding-001"]) => &PREDICT_EMBEDDING,
+        Task::Embeddings if has(&["gemini-embedding-001", "gemini-embedding-exp"]) => &PREDICT_EMBEDDING,
         Task::Embeddings if has(&["gemini-embedding"]) => &EMBED_CONTENT,
         Task::Embeddings => &PREDICT_EMBEDDINGS,
     })

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::config::{Config, Setting};
 use super::{PROVIDER, error, failure, path, value};
 use crate::chat::{self, Content, PartBody, Role};
 use crate::completions;
@@ -11,7 +12,7 @@ use crate::pair::{Back, Cx, How, Outgoing, Pair, Reply};
 use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::table::Params;
-use crate::wire::{Members, Raw, Text};
+use crate::wire::{Raw, Rest, Text};
 use crate::write::{Choice, Completed, Finish};
 use crate::{Count, Usage};
 
@@ -98,8 +99,8 @@ pub static TEXT_BISON: Pair = Pair {
 #[derive(Serialize)]
 struct Body<'r, I> {
     instances: [I; 1],
-    #[serde(skip_serializing_if = "Parameters::is_empty")]
-    parameters: Parameters<'r>,
+    #[serde(skip_serializing_if = "Config::is_empty")]
+    parameters: Config<'r>,
 }
 
 #[derive(Serialize)]
@@ -120,54 +121,12 @@ struct Prompt<'r> {
     prompt: Text<'r>,
 }
 
-/// What both models take in the same words.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameters<'r> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_output_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    candidate_count: Option<u64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    stop_sequences: &'r [Text<'r>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<Raw<'r>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    echo: Option<bool>,
-    /// What the client says in the API's own words.
-    #[serde(flatten)]
-    rest: Members<'r>,
-}
-
-impl Parameters<'_> {
-    fn is_empty(&self) -> bool {
-        serde_json::to_value(self).is_ok_and(|value| value.as_object().is_some_and(Map::is_empty))
+/// What the client says in the API's own words is a parameter.
+fn with_own<'r>(mut parameters: Config<'r>, rest: &'r Rest<'_>) -> Config<'r> {
+    for (key, raw) in rest.iter().filter(|(key, _)| &**key != "instances") {
+        parameters.set_raw(&**key, Some(raw));
     }
-}
-
-/// The client's own words, apart from what OpenAI has a word for.
-fn own<'r>(rest: &'r crate::wire::Rest<'_>) -> Members<'r> {
-    const OURS: [&str; 8] = [
-        "maxOutputTokens",
-        "topP",
-        "topK",
-        "candidateCount",
-        "stopSequences",
-        "presencePenalty",
-        "frequencyPenalty",
-        "instances",
-    ];
-    Members::of(rest, |key| !OURS.contains(&key))
+    parameters
 }
 
 fn chat_request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
@@ -193,19 +152,7 @@ fn chat_request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, Peek
         }
     }
     let context = context.iter().map(|text| &**text).collect::<Vec<_>>().join("\n");
-    let parameters = Parameters {
-        temperature: asked.temperature,
-        max_output_tokens: asked.max_tokens().or(cx.default_max_tokens),
-        top_p: asked.top_p,
-        top_k: asked.top_k,
-        candidate_count: asked.n.filter(|n| *n > 1),
-        stop_sequences: &asked.stop.0,
-        presence_penalty: asked.presence_penalty,
-        frequency_penalty: asked.frequency_penalty,
-        seed: asked.seed,
-        echo: None,
-        rest: own(&asked.rest),
-    };
+    let parameters = with_own(Config::of_chat(asked, cx), &asked.rest);
     Outgoing::new(
         path("google", cx.model, "predict"),
         &Body { instances: [Conversation { context, messages }], parameters },
@@ -213,19 +160,9 @@ fn chat_request(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, Peek
 }
 
 fn text_request(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
-    let parameters = Parameters {
-        temperature: asked.temperature,
-        max_output_tokens: asked.max_tokens.or(cx.default_max_tokens),
-        top_p: asked.top_p,
-        top_k: asked.top_k,
-        candidate_count: asked.n.filter(|n| *n > 1),
-        stop_sequences: &asked.stop.0,
-        presence_penalty: asked.presence_penalty,
-        frequency_penalty: asked.frequency_penalty,
-        seed: asked.seed,
-        echo: asked.echo.filter(|echo| *echo),
-        rest: own(&asked.rest),
-    };
+    let mut parameters = Config::of_completion(asked, cx);
+    parameters.set("echo", asked.echo.filter(|echo| *echo).map(Setting::Bool));
+    let parameters = with_own(parameters, &asked.rest);
     Outgoing::new(
         path("google", cx.model, "predict"),
         &Body { instances: [Prompt { prompt: asked.single_prompt()? }], parameters },

@@ -11,7 +11,8 @@ fn all() -> Vec<Recorded> {
         let path = recorded.request["path"].as_str().unwrap();
         let path = path.replace("/v1beta/models/", "/publishers/google/models/");
         recorded.request["path"] = path.replace(":batchEmbedContents", ":embedContent").into();
-        if let [one] = recorded.request["body"]["requests"].as_array_mut().map(std::mem::take).as_deref().unwrap_or(&[]) {
+        if let [one] = recorded.request["body"]["requests"].as_array_mut().map(std::mem::take).as_deref().unwrap_or(&[])
+        {
             let mut one = one.clone();
             one.as_object_mut().unwrap().remove("model");
             recorded.request["body"] = one;
@@ -95,13 +96,18 @@ fn same(mut request: Value) -> Value {
     }
     if let Some(config) = config.as_object_mut() {
         config.retain(|key, value| {
-            !value.is_null() && !(key == "responseModalities" && *value == json!(["TEXT"]))
-                && !(key == "candidateCount" && *value == 1)
+            let says_nothing = match key.as_str() {
+                "responseModalities" => *value == json!(["TEXT"]),
+                "candidateCount" => *value == 1,
+                _ => value.is_null(),
+            };
+            !says_nothing
         });
     }
     for tool in request["tools"].as_array_mut().into_iter().flatten() {
         for function in tool["functionDeclarations"].as_array_mut().into_iter().flatten() {
-            let names = [("parameters_json_schema", "schema"), ("parametersJsonSchema", "schema"), ("parameters", "schema")];
+            let names =
+                [("parameters_json_schema", "schema"), ("parametersJsonSchema", "schema"), ("parameters", "schema")];
             renamed(function, &names);
             lower_types(&mut function["schema"]);
             function.as_object_mut().unwrap().retain(|key, value| !(key == "description" && value == ""));
@@ -127,4 +133,42 @@ fn same(mut request: Value) -> Value {
 fn recordings_match_their_golden_files() {
     let count = golden::check(&pairs(&all()), model, same);
     assert_eq!(count, golden::Count { same: 31, differ: 0, answers_only: 7 });
+}
+
+/// An answer put back into the conversation, as a client does in a tool loop, is the provider's own again: each
+/// signature on the part that it came with.
+#[test]
+fn answers_go_back_as_they_came() {
+    let mut seen = 0;
+    for recorded in all().iter().filter(|recorded| recorded.api == "vertex/generateContent" && recorded.status == 200) {
+        let theirs = match recorded.is_stream {
+            true => whole(recorded).unwrap(),
+            false => recorded.response["body"].clone(),
+        };
+        let parts = theirs["candidates"][0]["content"]["parts"].as_array().cloned().unwrap_or_default();
+        let known = |part: &Value| part["text"].is_string() || part["functionCall"].is_object();
+        if parts.is_empty() || !parts.iter().all(known) {
+            continue;
+        }
+        let ours = laws::answer_to(&GENERATE, &theirs, crate::Asked::default()).unwrap();
+        let body = json!({"messages": [{"role": "user", "content": "u"}, ours["choices"][0]["message"]]}).to_string();
+        let ask = crate::Ask::peek(body.as_bytes(), Task::Chat).unwrap();
+        let again = GENERATE.request(&ask, &crate::Cx { model: "gemini-2.5-pro", default_max_tokens: None }).unwrap();
+        let again: Value = serde_json::from_slice(&again.bodies[0]).unwrap();
+        // Thoughts are not wanted back, nor ids taken; texts one after the other are one.
+        let mut expected: Vec<Value> = Vec::new();
+        for mut part in parts.into_iter().filter(|part| part["thought"] != true) {
+            part.get_mut("functionCall").and_then(Value::as_object_mut).map(|call| call.remove("id"));
+            match (expected.last_mut(), part["text"].as_str()) {
+                (_, Some("")) if part["thoughtSignature"].is_null() => {}
+                (Some(last), Some(text)) if last["text"].is_string() && !text.is_empty() => {
+                    last["text"] = format!("{}{text}", last["text"].as_str().unwrap()).into();
+                }
+                _ => expected.push(part),
+            }
+        }
+        assert_eq!(again["contents"][1], json!({"role": "model", "parts": expected}), "{}", recorded.name);
+        seen += 1;
+    }
+    assert_eq!(seen, 24);
 }

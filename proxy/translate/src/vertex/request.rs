@@ -1,12 +1,11 @@
 //! OpenAI chat or completion request → `generateContent`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde::ser::Serializer;
 use serde_json::value::RawValue;
 
+use super::config::{self, Config, Setting, Thinking};
 use super::model::{Amount, Effort, Model};
 use super::tools::{self, Tools};
 use super::turns::{self, Conversation, Turn};
@@ -16,21 +15,7 @@ use crate::completions;
 use crate::pair::{Cx, Outgoing};
 use crate::params::wrong;
 use crate::peek::PeekError;
-use crate::wire::{Members, Raw, Text};
-
-/// Members of `generationConfig` that OpenAI has no word for: a client may put them beside OpenAI's parameters.
-const CONFIG: [&str; 10] = [
-    "audioTimestamp",
-    "enableAffectiveDialog",
-    "imageConfig",
-    "mediaResolution",
-    "modelSelectionConfig",
-    "responseModalities",
-    "routingConfig",
-    "speechConfig",
-    "thinkingConfig",
-    "topK",
-];
+use crate::wire::{Members, Raw};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,83 +31,12 @@ struct Body<'r> {
     rest: Members<'r>,
 }
 
-/// `generationConfig`: of each member the first that is set holds.
-#[derive(Default)]
-struct Config<'r>(Vec<(Cow<'r, str>, Setting<'r>)>);
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Setting<'r> {
-    Raw(Cow<'r, RawValue>),
-    Number(u64),
-    Bool(bool),
-    Word(&'static str),
-    Texts(&'r [Text<'r>]),
-    Words(Vec<String>),
-    Thinking(Thinking),
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Thinking {
-    include_thoughts: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking_level: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking_budget: Option<u64>,
-}
-
-impl<'r> Config<'r> {
-    fn set(&mut self, name: impl Into<Cow<'r, str>>, setting: Option<Setting<'r>>) {
-        let name = name.into();
-        if let Some(setting) = setting.filter(|_| !self.0.iter().any(|(known, _)| *known == name)) {
-            self.0.push((name, setting));
-        }
-    }
-
-    fn set_raw(&mut self, name: impl Into<Cow<'r, str>>, raw: Option<Raw<'r>>) {
-        self.set(name, raw.map(|raw| Setting::Raw(Cow::Borrowed(raw))));
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What the client says in the API's own words, apart from what was said in OpenAI's already.
-    fn set_own(&mut self, rest: &'r crate::wire::Rest<'_>) -> Result<(), PeekError> {
-        for (key, raw) in rest.iter().filter(|(key, _)| CONFIG.contains(&&**key)) {
-            self.set_raw(&**key, Some(raw));
-        }
-        if let Some(own) = chat::unknown(rest, "generationConfig") {
-            let own: BTreeMap<String, Raw<'r>> =
-                serde_json::from_str(own.get()).map_err(|_| wrong("generationConfig", "must be an object"))?;
-            own.into_iter().for_each(|(key, raw)| self.set_raw(key, Some(raw)));
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Config<'_> {
-    fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
-        json.collect_map(self.0.iter().map(|(name, setting)| (name, setting)))
-    }
-}
-
 /// Translates a chat request.
 pub(super) fn chat(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
     let model = Model::named(cx.model);
     let Conversation { system, turns } = turns::conversation(asked, model)?;
     let mut dropped = Vec::new();
-    let mut config = Config::default();
-    config.set("maxOutputTokens", asked.max_tokens().or(cx.default_max_tokens).map(Setting::Number));
-    config.set_raw("temperature", asked.temperature);
-    config.set_raw("topP", asked.top_p);
-    config.set_raw("topK", asked.top_k);
-    config.set_raw("seed", asked.seed);
-    config.set_raw("presencePenalty", asked.presence_penalty);
-    config.set_raw("frequencyPenalty", asked.frequency_penalty);
-    config.set("stopSequences", stop(&asked.stop.0));
-    config.set("candidateCount", asked.n.filter(|n| *n > 1).map(Setting::Number));
+    let mut config = Config::of_chat(asked, cx);
     config.set("responseLogprobs", asked.logprobs.filter(|asked| *asked).map(Setting::Bool));
     config.set("logprobs", asked.top_logprobs.filter(|top| *top > 0).map(Setting::Number));
     config.set("responseModalities", modalities(asked)?.map(Setting::Words));
@@ -146,34 +60,27 @@ pub(super) fn chat(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, P
         }
         None => {}
     }
+    config.set_own(&asked.rest)?;
     if let Some(effort) = asked.reasoning_effort.as_deref() {
         let effort = Effort::named(effort)?;
-        let own = ["thinkingConfig", "generationConfig"].iter().any(|key| {
-            let own = chat::unknown(&asked.rest, key).map(|raw| raw.get());
-            own.is_some_and(|own| *key == "thinkingConfig" || own.contains("thinkingConfig"))
-        });
         let include_thoughts = effort != Effort::None;
-        let thinking = match model.thinking(effort) {
-            Some(Amount::Level(level)) => {
-                Some(Thinking { include_thoughts, thinking_level: Some(level), thinking_budget: None })
+        let thinking = model.thinking(effort).map(|amount| match amount {
+            Amount::Level(level) => Thinking { include_thoughts, thinking_level: Some(level), thinking_budget: None },
+            Amount::Budget(tokens) => {
+                Thinking { include_thoughts, thinking_level: None, thinking_budget: Some(tokens) }
             }
-            Some(Amount::Budget(budget)) => {
-                Some(Thinking { include_thoughts, thinking_level: None, thinking_budget: Some(budget) })
-            }
-            None => None,
-        };
+        });
         if thinking.is_none() && include_thoughts {
             dropped.push("reasoning_effort");
         }
-        config.set("thinkingConfig", thinking.filter(|_| !own).map(Setting::Thinking));
+        config.set("thinkingConfig", thinking.map(Setting::Thinking));
     }
-    config.set_own(&asked.rest)?;
     let body = Body {
         rest: Members::of(&asked.rest, |key| match key {
             "contents" | "generationConfig" => false,
             "systemInstruction" => system.is_none(),
             "toolConfig" => !tools.has_config(),
-            key => !CONFIG.contains(&key),
+            key => !config::MEMBERS.contains(&key),
         }),
         contents: turns,
         system_instruction: system,
@@ -189,16 +96,7 @@ pub(super) fn chat(asked: &chat::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, P
 /// Translates a completion request.
 pub(super) fn completion(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
     let prompt = asked.single_prompt()?;
-    let mut config = Config::default();
-    config.set("maxOutputTokens", asked.max_tokens.or(cx.default_max_tokens).map(Setting::Number));
-    config.set_raw("temperature", asked.temperature);
-    config.set_raw("topP", asked.top_p);
-    config.set_raw("topK", asked.top_k);
-    config.set_raw("seed", asked.seed);
-    config.set_raw("presencePenalty", asked.presence_penalty);
-    config.set_raw("frequencyPenalty", asked.frequency_penalty);
-    config.set("stopSequences", stop(&asked.stop.0));
-    config.set("candidateCount", asked.n.filter(|n| *n > 1).map(Setting::Number));
+    let mut config = Config::of_completion(asked, cx);
     config.set_own(&asked.rest)?;
     let body = Body {
         contents: vec![Turn::of_user(&prompt)],
@@ -206,7 +104,7 @@ pub(super) fn completion(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Resul
         tools: Tools::default(),
         generation_config: config,
         rest: Members::of(&asked.rest, |key| {
-            !matches!(key, "contents" | "generationConfig") && !CONFIG.contains(&key)
+            !matches!(key, "contents" | "generationConfig") && !config::MEMBERS.contains(&key)
         }),
     };
     Outgoing::new(path("google", cx.model, method(asked.stream)), &body)
@@ -214,10 +112,6 @@ pub(super) fn completion(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Resul
 
 fn method(stream: Option<bool>) -> &'static str {
     if stream == Some(true) { "streamGenerateContent?alt=sse" } else { "generateContent" }
-}
-
-fn stop<'r>(texts: &'r [Text<'r>]) -> Option<Setting<'r>> {
-    (!texts.is_empty()).then_some(Setting::Texts(texts))
 }
 
 /// The kinds of output, unless it is text alone.

@@ -4,6 +4,7 @@
 //! since 2.5, and the type `Schema` (a subset of OpenAPI 3.0) for those before.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
@@ -18,33 +19,30 @@ const NOT_TAKEN: [&str; 6] = ["$schema", "$comment", "examples", "discriminator"
 /// Limits that are refused; a model can read them in the description.
 const LIMITS: [&str; 3] = ["exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 
-/// Members of `Schema`; all else is left out.
-const KNOWN: [&str; 19] = [
-    "type",
+/// Members of `Schema` that are taken over as they are.
+const KNOWN: [&str; 14] = [
     "format",
     "title",
     "description",
     "nullable",
     "default",
-    "enum",
-    "items",
     "minItems",
     "maxItems",
-    "properties",
-    "required",
     "minimum",
     "maximum",
     "minLength",
     "maxLength",
     "pattern",
-    "anyOf",
+    "example",
     "propertyOrdering",
 ];
 
 /// Most schemas that one may become with its references followed.
 const MOST_SCHEMAS: usize = 2000;
-/// Most references inside one another.
-const DEEPEST: usize = 16;
+/// Most schemas inside one another.
+const DEEPEST: usize = 100;
+/// How often a schema may be inside itself.
+const MOST_TIMES: usize = 2;
 
 /// A schema for models that take JSON schemas: as it is, but for what is refused.
 pub(super) fn json_schema<'r>(schema: Raw<'r>, place: &str) -> Result<Cow<'r, RawValue>, PeekError> {
@@ -108,124 +106,164 @@ fn clean(schema: &mut Value, changed: &mut bool) {
 
 /// Moves limits that are refused into the description; says whether there were any.
 fn describe_limits(members: &mut Map<String, Value>) -> bool {
-    let moved: Vec<String> = LIMITS
-        .iter()
-        .filter_map(|key| members.remove(*key).map(|value| format!("{key}: {value}")))
-        .collect();
-    if moved.is_empty() {
-        return false;
+    let moved: Vec<String> =
+        LIMITS.iter().filter_map(|key| members.remove(*key).map(|value| format!("{key}: {value}"))).collect();
+    if !moved.is_empty() {
+        describe(members, &moved);
     }
-    let moved = format!("({})", moved.join(", "));
+    !moved.is_empty()
+}
+
+/// Adds notes to the description.
+fn describe(members: &mut Map<String, Value>, notes: &[String]) {
+    let notes = format!("({})", notes.join(", "));
     let said = members.get("description").and_then(Value::as_str);
-    let description = said.map_or(moved.clone(), |said| format!("{said} {moved}"));
+    let description = said.map_or(notes.clone(), |said| format!("{said} {notes}"));
     members.insert("description".into(), description.into());
-    true
 }
 
 fn translated(schema: Raw<'_>, place: &str) -> Result<Value, PeekError> {
     let root = read(schema, place)?;
-    let mut translation = Translation { root: &root, left: MOST_SCHEMAS };
+    let mut translation = Translation { root: &root, left: MOST_SCHEMAS, depth: 0, following: Vec::new() };
     let too_large = || wrong(place.to_owned(), "is too large for this model once its references are followed");
-    translation.schema(&root, 0).ok_or_else(too_large)
+    translation.schema(&root).ok_or_else(too_large)
 }
 
 /// A JSON schema on its way to be a `Schema`, which has no references.
 struct Translation<'s> {
     root: &'s Value,
+    /// How many more schemas it may become.
     left: usize,
+    /// Schemas around this one.
+    depth: usize,
+    /// The references that led here.
+    following: Vec<&'s str>,
 }
 
-impl Translation<'_> {
-    /// Translates one schema, `depth` references down; `None` if all together are too many.
-    fn schema(&mut self, schema: &Value, depth: usize) -> Option<Value> {
+/// What a schema says, together with those that must hold, too.
+#[derive(Default)]
+struct Gathered<'s> {
+    /// Of each member the first.
+    members: BTreeMap<&'s str, &'s Value>,
+    properties: BTreeMap<&'s str, &'s Value>,
+    required: Vec<&'s Value>,
+}
+
+impl<'s> Translation<'s> {
+    /// Translates one schema; `None` if all together are too many, or too deep.
+    fn schema(&mut self, schema: &'s Value) -> Option<Value> {
         self.left = self.left.checked_sub(1)?;
-        let Value::Object(from) = schema else { return Some(json!({})) };
-        if let Some(reference) = from.get("$ref").and_then(Value::as_str) {
-            let found = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-            return match found {
-                Some(found) if depth < DEEPEST => {
-                    let mut value = self.schema(found, depth + 1)?;
-                    if let Some(said) = from.get("description") {
-                        value["description"] = said.clone();
-                    }
-                    Some(value)
-                }
-                // A schema inside itself: deeper down any object will do.
-                _ => Some(json!({"type": "OBJECT"})),
-            };
+        if self.depth == DEEPEST {
+            return None;
         }
-        let mut from = from.clone();
-        if let Some(Value::Array(all)) = from.remove("allOf") {
-            for part in &all {
-                merge(&mut from, part);
+        self.depth += 1;
+        let written = match schema.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self.reference(reference, schema.get("description")),
+            None => {
+                let gathered = self.gather(schema)?;
+                self.written(gathered)
+            }
+        };
+        self.depth -= 1;
+        written
+    }
+
+    fn found(&self, reference: &str) -> Option<&'s Value> {
+        self.root.pointer(reference.strip_prefix('#')?)
+    }
+
+    fn reference(&mut self, reference: &'s str, description: Option<&Value>) -> Option<Value> {
+        let times = self.following.iter().filter(|known| **known == reference).count();
+        let found = self.found(reference).filter(|_| times < MOST_TIMES);
+        // Of a schema inside itself: deeper down any object will do.
+        let Some(found) = found else { return Some(json!({"type": "OBJECT"})) };
+        self.following.push(reference);
+        let mut value = self.schema(found)?;
+        self.following.pop();
+        if let Some(said) = description {
+            value["description"] = said.clone();
+        }
+        Some(value)
+    }
+
+    /// Puts together what a schema says with what its `allOf` does.
+    fn gather(&mut self, schema: &'s Value) -> Option<Gathered<'s>> {
+        let mut gathered = Gathered::default();
+        let mut open = vec![schema];
+        while let Some(schema) = open.pop() {
+            self.left = self.left.checked_sub(1)?;
+            for (key, value) in schema.as_object().into_iter().flatten() {
+                match (&**key, value) {
+                    ("allOf", Value::Array(all)) => open.extend(all.iter().rev()),
+                    ("$ref", Value::String(reference)) => open.extend(self.found(reference)),
+                    ("properties", Value::Object(all)) => {
+                        gathered.properties.extend(all.iter().map(|(name, schema)| (&**name, schema)));
+                    }
+                    ("required", Value::Array(names)) => gathered.required.extend(names),
+                    (key, value) => drop(gathered.members.entry(key).or_insert(value)),
+                }
             }
         }
-        if let Some(only) = from.remove("const") {
-            from.insert("enum".into(), json!([only]));
-        }
-        if let Some(either) = from.remove("oneOf") {
-            from.insert("anyOf".into(), either);
-        }
-        describe_limits(&mut from);
+        Some(gathered)
+    }
+
+    fn written(&mut self, from: Gathered<'s>) -> Option<Value> {
         let mut to = Map::new();
-        for (key, member) in &from {
-            let value = match (&**key, member) {
-                (key, _) if !KNOWN.contains(&key) => continue,
-                ("type", Value::String(kind)) => kind.to_ascii_uppercase().into(),
-                ("type", Value::Array(kinds)) => {
-                    types(kinds, &mut to);
-                    continue;
+        let mut notes = Vec::new();
+        for (key, member) in from.members {
+            match (key, member) {
+                ("type", Value::String(kind)) => drop(to.insert(key.into(), kind.to_ascii_uppercase().into())),
+                ("type", Value::Array(kinds)) => types(kinds, &mut to),
+                ("items", schema) => drop(to.insert(key.into(), self.schema(schema)?)),
+                ("anyOf" | "oneOf", Value::Array(schemas)) => self.either(schemas, &mut to)?,
+                ("enum", Value::Array(values)) if values.iter().all(Value::is_string) => {
+                    to.insert(key.into(), member.clone());
                 }
-                ("properties", Value::Object(schemas)) => {
-                    let mut all = Map::new();
-                    for (name, schema) in schemas {
-                        all.insert(name.clone(), self.schema(schema, depth)?);
-                    }
-                    all.into()
-                }
-                ("items", schema) => self.schema(schema, depth)?,
-                ("anyOf", Value::Array(schemas)) => {
-                    let (null, others): (Vec<_>, Vec<_>) = schemas.iter().partition(|schema| schema["type"] == "null");
-                    if !null.is_empty() {
-                        to.insert("nullable".into(), true.into());
-                    }
-                    let all: Option<Vec<Value>> = others.iter().map(|schema| self.schema(schema, depth)).collect();
-                    let mut all = all?;
-                    match all.pop() {
-                        // Of one kind only: that is the schema itself.
-                        Some(Value::Object(only)) if all.is_empty() => {
-                            for (key, value) in only {
-                                to.entry(key).or_insert(value);
-                            }
-                            continue;
-                        }
-                        last => all.into_iter().chain(last).collect(),
-                    }
-                }
-                // Texts only: other values are left to the description.
-                ("enum", Value::Array(values)) => match values.iter().all(|value| value.is_string()) {
-                    true => member.clone(),
-                    false => {
-                        let said = to.get("description").or(from.get("description")).and_then(Value::as_str);
-                        let said = said.map_or(String::new(), |said| format!("{said} "));
-                        to.insert("description".into(), format!("{said}(one of {member})").into());
-                        continue;
-                    }
-                },
-                ("description", said) => to.get("description").unwrap_or(said).clone(),
-                ("format", Value::String(format)) if !is_format(format) => continue,
-                _ => member.clone(),
-            };
-            to.insert(key.clone(), value);
-        }
-        if !to.contains_key("type") {
-            if to.contains_key("properties") {
-                to.insert("type".into(), "OBJECT".into());
-            } else if to.contains_key("enum") {
-                to.insert("type".into(), "STRING".into());
+                ("const", Value::String(only)) => drop(to.insert("enum".into(), json!([only]))),
+                // The API has these for texts only.
+                ("enum" | "const", _) => notes.push(format!("{key}: {member}")),
+                ("format", Value::String(format)) if !is_format(format) => notes.push(format!("format: {format}")),
+                (key, _) if LIMITS.contains(&key) => notes.push(format!("{key}: {member}")),
+                (key, _) if KNOWN.contains(&key) => drop(to.entry(key).or_insert_with(|| member.clone())),
+                _ => {}
             }
+        }
+        // The API refuses names of members that are not there.
+        let is_there = |name: &&Value| name.as_str().is_some_and(|name| from.properties.contains_key(name));
+        let required: Vec<Value> = from.required.into_iter().filter(is_there).cloned().collect();
+        if !required.is_empty() {
+            to.insert("required".into(), required.into());
+        }
+        if !from.properties.is_empty() {
+            let mut properties = Map::new();
+            for (name, schema) in from.properties {
+                properties.insert(name.to_owned(), self.schema(schema)?);
+            }
+            to.insert("properties".into(), properties.into());
+            to.entry("type").or_insert("OBJECT".into());
+        }
+        if to.contains_key("enum") {
+            to.entry("type").or_insert("STRING".into());
+        }
+        if !notes.is_empty() {
+            describe(&mut to, &notes);
         }
         Some(to.into())
+    }
+
+    /// Schemas to choose from; of one kind only that is the schema itself, and `null` makes it nullable.
+    fn either(&mut self, schemas: &'s [Value], to: &mut Map<String, Value>) -> Option<()> {
+        let (null, others): (Vec<_>, Vec<_>) = schemas.iter().partition(|schema| schema["type"] == "null");
+        if !null.is_empty() {
+            to.insert("nullable".into(), true.into());
+        }
+        let all: Option<Vec<Value>> = others.into_iter().map(|schema| self.schema(schema)).collect();
+        match all?.as_mut_slice() {
+            [Value::Object(only)] => to.extend(std::mem::take(only)),
+            [] => {}
+            all => drop(to.insert("anyOf".into(), all.iter_mut().map(Value::take).collect())),
+        }
+        Some(())
     }
 }
 
@@ -246,18 +284,6 @@ fn types(kinds: &[Value], to: &mut Map<String, Value>) {
         [] => {}
         [kind] => drop(to.insert("type".into(), kind.as_str().into())),
         kinds => drop(to.insert("anyOf".into(), kinds.iter().map(|kind| json!({"type": kind})).collect())),
-    }
-}
-
-/// Adds a schema that must hold, too.
-fn merge(into: &mut Map<String, Value>, part: &Value) {
-    for (key, value) in part.as_object().into_iter().flatten() {
-        match (into.get_mut(key), value) {
-            (Some(Value::Object(known)), Value::Object(more)) => known.extend(more.clone()),
-            (Some(Value::Array(known)), Value::Array(more)) => known.extend(more.iter().cloned()),
-            (Some(_), _) => {}
-            (None, value) => drop(into.insert(key.clone(), value.clone())),
-        }
     }
 }
 

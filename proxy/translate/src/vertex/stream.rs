@@ -4,9 +4,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::PROVIDER;
 use super::answer::CITATIONS;
-use super::wire::{Answer, Candidate, Numbers, Piece, Reading, Reason, blocked, finish};
-use super::{PROVIDER, failure};
+use super::parts::{Numbers, Piece, Reading};
+use super::wire::{Candidate, Reason, blocked, finish, read};
 use crate::error::{Broken, Failure};
 use crate::mask::Secrets;
 use crate::pair::Back;
@@ -47,10 +48,7 @@ struct State {
 
 impl Machine for Generate {
     fn event(&mut self, event: &Event<'_>, out: &mut Chunks) -> Result<Flow, Failure> {
-        let answer: Answer<'_> = serde_json::from_slice(event.data).map_err(|_| Broken::NotJson)?;
-        if answer.error.is_some() {
-            return Err(failure(event.data, &self.secrets));
-        }
+        let answer = read(event.data, &self.secrets)?;
         out.name(answer.id.as_deref(), answer.model.as_deref());
         if let Some(tokens) = answer.usage {
             out.usage(tokens.usage());

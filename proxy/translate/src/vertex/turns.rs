@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::media::Media;
 use super::model::Model;
 use super::sign::{self, Place, Signatures};
-use crate::chat::{self, Content, DataUrl, File, Message, Part, PartBody, Role, ToolCall};
+use crate::chat::{self, Content, Message, Part, PartBody, Role, ToolCall};
 use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw, Rest};
@@ -40,22 +41,15 @@ struct Piece<'r> {
     thought: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     thought_signature: Option<&'r str>,
+    /// Of a result: which of the calls it is of.
+    #[serde(skip)]
+    order: usize,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Kind<'r> {
     Text(&'r str),
-    #[serde(rename_all = "camelCase")]
-    InlineData {
-        mime_type: Cow<'r, str>,
-        data: &'r str,
-    },
-    #[serde(rename_all = "camelCase")]
-    FileData {
-        mime_type: &'static str,
-        file_uri: &'r str,
-    },
     /// Without the id, which Vertex AI refuses here (unlike the public Gemini API): calls are told apart by order.
     FunctionCall {
         name: &'r str,
@@ -65,6 +59,9 @@ enum Kind<'r> {
         name: &'r str,
         response: Response<'r>,
     },
+    /// An image, sound or a file.
+    #[serde(untagged)]
+    Media(Media<'r>),
     /// A part in the API's own words.
     #[serde(untagged)]
     Own(Own<'r>),
@@ -110,14 +107,11 @@ impl<'r> Turn<'r> {
 }
 
 /// Translates all messages: instructions are lifted out, turns of the same side that follow each other become one.
-pub(super) fn conversation<'r>(
-    asked: &'r chat::Request<'_>,
-    model: Model<'_>,
-) -> Result<Conversation<'r>, PeekError> {
+pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>, model: Model<'_>) -> Result<Conversation<'r>, PeekError> {
     let mut system = Vec::new();
     let mut turns: Vec<Turn<'r>> = Vec::new();
-    // Results are by the name of the function here, which OpenAI's do not say.
-    let mut names: HashMap<&str, &'r str> = HashMap::new();
+    // Results are by the name of the function here, which OpenAI's do not say, and in the order of the calls.
+    let mut calls: HashMap<&str, (usize, &'r str)> = HashMap::new();
     for (at, message) in asked.messages.iter().enumerate() {
         let place = At { message: at };
         let mut parts = Vec::new();
@@ -125,15 +119,18 @@ pub(super) fn conversation<'r>(
             Role::System | Role::Developer => say(&mut system, message, place)?,
             Role::User => say(&mut parts, message, place)?,
             Role::Assistant => {
-                let calls = message.tool_calls().iter();
-                names.extend(calls.filter_map(|call| Some((&*call.id, &*call.function.as_ref()?.name))));
+                let named =
+                    |(at, call): (usize, &'r ToolCall<'_>)| Some((&*call.id, (at, &*call.function.as_ref()?.name)));
+                calls.extend(message.tool_calls().iter().enumerate().filter_map(named));
                 assistant(&mut parts, message, model, place)?;
             }
             Role::Tool => {
                 let id = message.tool_call_id.as_deref().unwrap_or_default();
-                let name = names.get(id).copied().or(message.name.as_deref());
-                let name = name.ok_or_else(|| place.wrong("tool_call_id", "must be of a call in an earlier turn"))?;
+                let call = calls.get(id).copied().or(message.name.as_deref().map(|name| (usize::MAX, name)));
+                let (order, name) =
+                    call.ok_or_else(|| place.wrong("tool_call_id", "must be of a call in an earlier turn"))?;
                 result(&mut parts, name, message, place)?;
+                parts.iter_mut().for_each(|part| part.order = order);
             }
             Role::Function => return Err(place.wrong("role", "must not be function; use tools")),
         }
@@ -147,6 +144,9 @@ pub(super) fn conversation<'r>(
             Some(last) if last.role == role && last.results == results => last.parts.extend(parts),
             _ => turns.push(Turn { role, parts, results }),
         }
+    }
+    for turn in turns.iter_mut().filter(|turn| turn.results) {
+        turn.parts.sort_by_key(|part| part.order);
     }
     if turns.is_empty() {
         // Instructions alone are a question, too; the API wants a turn.
@@ -192,60 +192,11 @@ fn piece<'r>(part: &'r Part<'_>, role: Role) -> Result<Option<Piece<'r>>, &'stat
         PartBody::Text(text) | PartBody::Refusal(text) => return Ok(text_piece(text)),
         PartBody::Other(kind, rest) => Kind::Own(Own::of(kind, rest)),
         _ if only_text => return Err("must be text in a turn of this role"),
-        PartBody::Image(image) => data(&image.url, None, "image/jpeg")?,
-        PartBody::Audio(audio) => {
-            Kind::InlineData { mime_type: format!("audio/{}", &*audio.format).into(), data: &audio.data }
-        }
-        PartBody::File(file) => self::file(file)?,
+        PartBody::Image(image) => Kind::Media(Media::image(image)?),
+        PartBody::Audio(audio) => Kind::Media(Media::audio(audio)),
+        PartBody::File(file) => Kind::Media(Media::file(file)?),
     };
     Ok(Some(kind.into()))
-}
-
-fn file<'r>(file: &'r File<'_>) -> Result<Kind<'r>, &'static str> {
-    let url = file.file_data.as_deref().or(file.file_id.as_deref()).ok_or("must have file_data or file_id")?;
-    data(url, file.filename.as_deref(), "application/pdf")
-}
-
-/// Data that is given, or that the provider fetches itself.
-fn data<'r>(url: &'r str, name: Option<&str>, otherwise: &'static str) -> Result<Kind<'r>, &'static str> {
-    if let Some(DataUrl { media_type, base64 }) = DataUrl::read(url) {
-        return Ok(Kind::InlineData { mime_type: media_type.into(), data: base64 });
-    }
-    if !["https://", "http://", "gs://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err("must have an https or gs URL, or a data URL in base64");
-    }
-    let mime_type = name.and_then(media_type).or_else(|| media_type(url)).unwrap_or(otherwise);
-    Ok(Kind::FileData { mime_type, file_uri: url })
-}
-
-/// The media type that the end of a name or of a URL's path says: the API must be told.
-fn media_type(name: &str) -> Option<&'static str> {
-    if name.contains("youtube.com/watch") || name.contains("youtu.be/") {
-        return Some("video/mp4");
-    }
-    let path = name.split(['?', '#']).next().unwrap_or_default();
-    let (_, ending) = path.rsplit_once('.')?;
-    Some(match ending.to_ascii_lowercase().as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        "heic" => "image/heic",
-        "heif" => "image/heif",
-        "pdf" => "application/pdf",
-        "txt" | "md" | "csv" => "text/plain",
-        "html" | "htm" => "text/html",
-        "mp3" => "audio/mp3",
-        "wav" => "audio/wav",
-        "flac" => "audio/flac",
-        "ogg" => "audio/ogg",
-        "m4a" => "audio/m4a",
-        "mp4" => "video/mp4",
-        "mpeg" | "mpg" => "video/mpeg",
-        "mov" => "video/quicktime",
-        "webm" => "video/webm",
-        _ => return None,
-    })
 }
 
 /// The model's own turn: each signature on the part that it came with.
@@ -261,7 +212,7 @@ fn assistant<'r>(
     let signatures = Signatures::of(message);
     if let Some(signature) = signatures.at(Place::Thought) {
         let text = message.reasoning_content.as_deref().unwrap_or_default();
-        parts.push(Piece { kind: Kind::Text(text), thought: true, thought_signature: Some(signature) });
+        parts.push(Piece { thought: true, ..Piece::signed(text, signature) });
     }
     let before = parts.len();
     say(parts, message, at)?;
@@ -269,17 +220,17 @@ fn assistant<'r>(
     if let Some(signature) = signatures.at(Place::Text) {
         match parts.get_mut(before..).and_then(<[_]>::last_mut) {
             Some(last) => last.thought_signature = Some(signature),
-            None => parts.push(Piece::signed_end(signature)),
+            None => parts.push(Piece::signed("", signature)),
         }
     }
-    parts.extend(signatures.at(Place::End).map(Piece::signed_end));
+    parts.extend(signatures.at(Place::End).map(|signature| Piece::signed("", signature)));
     let calls = message.tool_calls();
     let unsigned = (0..calls.len()).all(|call| signatures.at(Place::Call(call)).is_none());
     for (index, call) in calls.iter().enumerate() {
         let kind = call_kind(call).map_err(|problem| at.wrong(&format!("tool_calls[{index}]"), problem))?;
         let none = (index == 0 && unsigned && model.wants_signatures()).then_some(sign::NONE);
         let thought_signature = signatures.at(Place::Call(index)).or(none);
-        parts.push(Piece { kind, thought: false, thought_signature });
+        parts.push(Piece { thought_signature, ..kind.into() });
     }
     Ok(())
 }
@@ -295,12 +246,7 @@ fn call_kind<'r>(call: &'r ToolCall<'_>) -> Result<Kind<'r>, &'static str> {
 }
 
 /// The result of a call: its text, and beside it what else there is.
-fn result<'r>(
-    parts: &mut Vec<Piece<'r>>,
-    name: &'r str,
-    message: &'r Message<'_>,
-    at: At,
-) -> Result<(), PeekError> {
+fn result<'r>(parts: &mut Vec<Piece<'r>>, name: &'r str, message: &'r Message<'_>, at: At) -> Result<(), PeekError> {
     let mut others = Vec::new();
     say(&mut others, message, at)?;
     others.retain(|piece| !matches!(piece.kind, Kind::Text(_)));
@@ -327,14 +273,14 @@ fn response(text: Cow<'_, str>) -> Response<'_> {
 }
 
 impl<'r> Piece<'r> {
-    /// An empty text that is there for its signature.
-    fn signed_end(signature: &'r str) -> Self {
-        Self { kind: Kind::Text(""), thought: false, thought_signature: Some(signature) }
+    /// A text with its signature.
+    fn signed(text: &'r str, signature: &'r str) -> Self {
+        Self { thought_signature: Some(signature), ..Kind::Text(text).into() }
     }
 }
 
 impl<'r> From<Kind<'r>> for Piece<'r> {
     fn from(kind: Kind<'r>) -> Self {
-        Self { kind, thought: false, thought_signature: None }
+        Self { kind, thought: false, thought_signature: None, order: 0 }
     }
 }

@@ -136,14 +136,6 @@ def test_name_that_does_not_resolve(gateways):
     shapes.assert_error(ask(gateway), shapes.V1, 502)
 
 
-def test_provider_that_is_not_there_yet_is_501(gateways):
-    made = documents.openai("a", "x")
-    made["external_model"] |= {"provider": "anthropic", "anthropic_config": {"anthropic_api_key_plaintext": documents.UPSTREAM_KEY}}
-    del made["external_model"]["openai_config"]
-    gateway = gateways([documents.endpoint("chat", made)])
-    assert ask(gateway).status_code == 501
-
-
 def test_failing_entity_of_a_split_does_not_touch_the_other(gateways, up):
     broken = Upstream(always(lambda request: answer({"error": {"message": "no"}}, "500 No")))
     split = {"a": 50, "b": 50}

@@ -24,9 +24,15 @@ def service_account(token_uri):
                        "client_email": ACCOUNT, "token_uri": token_uri})
 
 
+# APIs that the gateway calls for old models only, and one of these.
+OLD = {"/v1/chat": "command-light", "/v1/embed": "embed-english-v2.0"}
+
+
 def model(record):
     """The model's name at the provider."""
     path = unquote(record["request"]["path"])
+    if path in OLD and record["provider"] == "cohere":
+        return OLD[path]
     found = re.search(r"/models?/(.+?)(?:/(?:converse|invoke)[^/]*|:[a-zA-Z]+)$", path)
     body = record["request"]["body"].get("model")
     return found.group(1) if found else body or path.split("/")[-2]

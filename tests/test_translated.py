@@ -25,7 +25,7 @@ RECORDINGS = {key: record for key, record in replay_module().Recordings([shared(
 LEFT_OUT = {
     **{key: "Nova has Converse, so the gateway does not use InvokeModel for it" for key in RECORDINGS if "/invoke_nova" in key},
     **{key: "Claude 3 and later have Converse, so the gateway does not use InvokeModel for them" for key, record in RECORDINGS.items()
-       if "/invoke_anthropic-messages" in key and "claude-3" in external.model(record)},
+       if "/invoke_anthropic-messages" in key and "claude-v2" not in external.model(record)},
     "google-cloud-vertex-ai/embedcontent": "batchEmbedContents is Gemini's own; Vertex AI has embedContent for one text",
 }
 

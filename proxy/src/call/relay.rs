@@ -147,7 +147,8 @@ impl<'a> Relay<'a> {
             };
             let (events, lost) = self.gather(&mut answer, &mut stream, piece);
             self.usage = Some(stream.usage().unwrap_or_else(|| self.estimate(stream.answer_chars())));
-            let failed = stream.outcome().and_then(Result::err).map(|failure| answer::failure(failure, self.upstream)).or(lost);
+            let failed =
+                stream.outcome().and_then(Result::err).map(|failure| answer::failure(failure, self.upstream)).or(lost);
             if stream.first_content_seen() && !seen {
                 seen = true;
                 record.first_token();
@@ -174,12 +175,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Translates a piece, and what has come behind it meanwhile: a burst leaves in one write, and nothing waits.
-    fn gather(
-        &self,
-        answer: &mut Answer<'_>,
-        stream: &mut Stream,
-        piece: Option<Bytes>,
-    ) -> (Bytes, Option<Refusal>) {
+    fn gather(&self, answer: &mut Answer<'_>, stream: &mut Stream, piece: Option<Bytes>) -> (Bytes, Option<Refusal>) {
         let Some(piece) = piece else { return (stream.finish(), None) };
         let first = stream.push(&piece);
         let mut more = BytesMut::new();

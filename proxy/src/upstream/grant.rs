@@ -132,3 +132,26 @@ impl Account {
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_key_panics_or_is_repeated(key in "(\\{\"client_email\": \"a\", \"private_key\": \")?(-----BEGIN (RSA )?PRIVATE KEY-----)?[ -~\\n]{0,80}") {
+            let Err(refusal) = service_account(&key, Some("a@b")) else { return Ok(()) };
+            prop_assert_eq!(refusal.reason, Reason::SecretMissing);
+            prop_assert!(key.len() < 40 || !refusal.message.contains(&key));
+        }
+    }
+
+    #[test]
+    fn a_tenant_cannot_lead_to_another_path() {
+        assert_eq!(
+            entra_url("../x?y").map(|url| url.path().to_owned()),
+            Ok("/..%2Fx%3Fy/oauth2/v2.0/token".to_owned())
+        );
+    }
+}

@@ -176,7 +176,8 @@ fn pair(model: &ExternalModel, maker: Option<&str>) -> Result<&'static Pair, Ref
     let provider = model.provider.provider_name();
     let task = task_of(model.task);
     pair_for(provider, task, &model.name, maker).ok_or_else(|| {
-        let text = format!("this version of weirgate cannot call {} of provider {provider} for {}", model.name, task.name());
+        let text =
+            format!("this version of weirgate cannot call {} of provider {provider} for {}", model.name, task.name());
         Refusal::new(Reason::NotImplemented, text)
     })
 }

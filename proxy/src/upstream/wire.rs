@@ -34,13 +34,7 @@ impl Wire {
     ///
     /// A pooled connection may have been closed by the upstream just now. When one was reused and no byte of an answer
     /// came, the upstream did not work on the request, so it is sent once more on a fresh connection. `sends` counts.
-    pub async fn send(
-        &self,
-        place: &Place,
-        head: &[u8],
-        body: &Bytes,
-        sends: &mut u32,
-    ) -> Result<Answer<'_>, Refusal> {
+    pub async fn send(&self, place: &Place, head: &[u8], body: &Bytes, sends: &mut u32) -> Result<Answer<'_>, Refusal> {
         let mut failure = None;
         for peer in place.address.peers()? {
             let (stream, reused) = match self.transport.get_stream(&*peer).await {

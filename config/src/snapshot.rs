@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// SHA-256 over every input: document names and bytes, referenced files, certificates.
     pub digest: [u8; 32],
     /// The documents it was compiled from by their path in the folder, to be kept as the last good ones.
-    pub documents: BTreeMap<PathBuf, String>,
+    pub documents: BTreeMap<PathBuf, Arc<str>>,
 }
 
 /// Without the documents' texts, which may hold secrets in the clear.

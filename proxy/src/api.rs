@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
@@ -43,10 +44,20 @@ fn request(session: &ServerSession, body: bytes::Bytes, caller: Caller) -> Resul
     let mut request =
         Request::builder().method(method).uri(without_slash(&head.uri)?).body(Body::from(body)).map_err(unusable)?;
     request.headers_mut().extend(head.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if let Some(host) = host(&head.uri) {
+        request.headers_mut().insert(HOST, host);
+    }
     // The router knows who asks; the token itself ends here.
     request.headers_mut().remove(http::header::AUTHORIZATION);
     request.extensions_mut().insert(caller);
     Ok(request)
+}
+
+/// Where the request line or HTTP/2's `:authority` names the host, that counts (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+fn host(uri: &Uri) -> Option<HeaderValue> {
+    let authority = uri.authority()?.as_str();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    HeaderValue::from_str(host).ok()
 }
 
 /// MLflow sends some paths with a slash at the end; a redirect would turn its POST into a GET.
@@ -85,6 +96,13 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_authority_is_the_host() {
+        let of = |uri: &str| host(&uri.parse().unwrap());
+        assert_eq!(of("https://a@gate:8443/api/x").unwrap(), "gate:8443");
+        assert_eq!(of("/api/x"), None);
+    }
 
     #[test]
     fn one_slash_at_the_end_goes_and_the_query_stays() {

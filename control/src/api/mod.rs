@@ -5,6 +5,7 @@ mod catalog;
 mod endpoints;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gate;
 mod gateway;
 mod me;
 mod observe;

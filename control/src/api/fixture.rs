@@ -47,10 +47,7 @@ fn files(more: &str) -> BTreeMap<PathBuf, String> {
         .map(|(name, rest)| (PathBuf::from(format!("endpoints/{name}.yaml")), format!("name: {name}\n{rest}\n")));
     let settings = "upstreams: { allow_private: true }\nlimits: { control_body: 64KiB }\n";
     let others = [("catalog.yaml", CATALOG), ("weirgate.yaml", settings)];
-    files
-        .chain(others.map(|(path, text)| (PathBuf::from(path), text.to_owned())))
-        .filter(|line: &Value| line["actor"] != "file")
-        .collect()
+    files.chain(others.map(|(path, text)| (PathBuf::from(path), text.to_owned()))).collect()
 }
 
 /// What the files say.

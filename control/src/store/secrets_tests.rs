@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use weirgate_policy::identity::{Principal, PrincipalKind};
+use weirgate_policy::identity::{Principal, PrincipalKind, Warrant};
 
 use super::*;
 
 fn caller(name: &str, groups: &[&str], admin: bool) -> Caller {
     let groups = groups.iter().map(|group| Arc::from(*group)).collect();
     let principal = Principal { kind: PrincipalKind::User, name: name.into(), groups, admin };
-    Caller { principal: Arc::new(principal), address: None, request_id: "r".into() }
+    Caller { principal: Arc::new(principal), warrant: Warrant::default(), address: None, request_id: "r".into() }
 }
 
 struct Fixture {

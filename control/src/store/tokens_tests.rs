@@ -100,3 +100,14 @@ fn a_principal_has_ten_thousand_tokens_at_most() {
     store.create_token(&principal(PROGRAM, "ada"), "", "", None).unwrap();
     assert_eq!(store.tokens().unwrap().len(), 10_002);
 }
+
+#[test]
+fn what_the_rights_of_a_minted_token_rest_on_is_kept() {
+    let (_folder, store) = store();
+    for source in [Source::Own, Source::Configured, Source::Claimed] {
+        let warrant = Warrant { source, ends_at: Some(7) };
+        let (_, token) = store.mint_token(&principal(USER, "ada"), warrant, "ada", "", None).unwrap();
+        assert_eq!(token.warrant, warrant);
+        assert!(store.tokens().unwrap().contains(&token));
+    }
+}

@@ -92,7 +92,7 @@ fn concurrent_writers_lose_nothing() {
 fn a_principal_has_ten_thousand_tokens_at_most() {
     let (_folder, store) = store();
     let fill = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 9999) \
-                INSERT INTO tokens SELECT hex(n), randomblob(32), 'user', 'ada', '[]', 0, '', 0, '', NULL FROM n";
+                INSERT INTO tokens SELECT hex(n), randomblob(32), 'user', 'ada', '[]', 0, '', 0, '', NULL, 'own', NULL FROM n";
     store.write(|transaction| Ok(transaction.execute(fill, [])?)).unwrap();
     store.create_token(&principal(USER, "ada"), "", "", None).unwrap();
     assert!(matches!(store.create_token(&principal(USER, "ada"), "", "", None), Err(ControlError::Refused(_))));

@@ -143,11 +143,14 @@ fn create(request: Request) -> Result<Answer, Problem> {
 fn create_on_behalf(request: Request) -> Result<Answer, Problem> {
     static SHAPE: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::of::<CreateOnBehalf>()));
     let asked: CreateOnBehalf = request.body(&SHAPE)?;
-    request.concerns(&asked.application_id);
-    request.control.store.ensure_service_principal(&asked.application_id, &request.caller.principal.name)?;
     let kind = PrincipalKind::ServicePrincipal;
     let whose = Principal { kind, name: Arc::from(asked.application_id), groups: Vec::new(), admin: false };
-    make(&request, &whose, Warrant::default(), asked.comment, asked.lifetime_seconds)
+    // The first target counts, and that of a success names the token too.
+    let known = request.control.store.ensure_service_principal(&whose.name, &request.caller.principal.name);
+    let made = known
+        .map_err(Problem::from)
+        .and_then(|_| make(&request, &whose, Warrant::default(), asked.comment, asked.lifetime_seconds));
+    made.inspect_err(|_| request.concerns(&whose.name))
 }
 
 fn make(

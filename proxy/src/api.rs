@@ -7,6 +7,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use tower::ServiceExt;
 use weirgate_control::Caller;
+use weirgate_control::api::{OAUTH_PATH, oauth_refusal};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
@@ -24,6 +25,9 @@ pub async fn serve(
     router: &Router,
     story: &Story<'_>,
 ) -> Result<(), Refusal> {
+    if session.req_header().uri.path() == OAUTH_PATH {
+        return Err(oauth_refusal());
+    }
     let header = session.get_header(http::header::AUTHORIZATION);
     let (principal, warrant) = live.identities.authenticate(header).await?;
     let limits = &table.settings.limits;

@@ -192,6 +192,8 @@ pub struct JwtIssuer {
     pub algorithms: Vec<JwtAlgorithm>,
     /// Claim that names the user.
     pub user_claim: String,
+    /// Put before the user's and the service principal's name.
+    pub user_prefix: String,
     /// Claim that names the service principal, looked at when the user claim is absent.
     pub service_principal_claim: Option<String>,
     /// Claim with the list of groups.

@@ -8,11 +8,11 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use tower::ServiceExt;
 use weirgate_control::Caller;
+use weirgate_control::api::{OAUTH_PATH, oauth_refusal};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
 use crate::body;
-use crate::call::authenticate;
 use crate::live::Live;
 use crate::reply::{self, Story};
 use crate::table::Table;
@@ -26,11 +26,15 @@ pub async fn serve(
     router: &Router,
     story: &Story<'_>,
 ) -> Result<(), Refusal> {
-    let principal = authenticate(session, live).await?;
+    if session.req_header().uri.path() == OAUTH_PATH {
+        return Err(oauth_refusal());
+    }
+    let header = session.get_header(http::header::AUTHORIZATION);
+    let (principal, warrant) = live.identities.authenticate(header).await?;
     let limits = &table.settings.limits;
     let body = body::read(session, live, limits, limits.control_body).await?;
     let address = session.client_addr().and_then(|address| address.as_inet()).copied();
-    let caller = Caller { principal, address, request_id: story.request_id.into() };
+    let caller = Caller { principal, warrant, address, request_id: story.request_id.into() };
     let request = request(session, body.bytes.clone(), caller)?;
     let Ok(response) = router.clone().oneshot(request).await;
     write(session, live, response, story).await

@@ -21,6 +21,7 @@ mod tokens;
 use std::sync::Arc;
 
 pub use answer::{Answer, Problem};
+pub use gateway::{OAUTH_PATH, oauth_refusal};
 pub use request::Request;
 pub use route::{Method, Route};
 

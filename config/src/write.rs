@@ -264,7 +264,7 @@ mod tests {
                 }
                 written
             });
-            for edit in 1..=300 {
+            for edit in 1..=60 {
                 fs::write(&draft, format!("edit {edit}")).unwrap();
                 fs::rename(&draft, &file).unwrap();
                 std::thread::sleep(Duration::from_micros(300));

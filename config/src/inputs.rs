@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
@@ -22,8 +23,11 @@ pub(crate) const ENDPOINTS_FOLDER: &str = "endpoints";
 /// The documents of a config folder by their path in it; the empty path is the folder itself.
 pub(crate) struct Inputs {
     /// Content, or why there is none.
-    pub documents: BTreeMap<PathBuf, Result<String, String>>,
+    pub documents: BTreeMap<PathBuf, Result<Arc<str>, String>>,
 }
+
+/// SHA-256 of each document, by its path.
+pub(crate) type Contents = BTreeMap<PathBuf, [u8; 32]>;
 
 impl Inputs {
     /// Reads `weirgate.yaml`, `catalog.yaml` and `endpoints/*.yaml|yml`; nothing else.
@@ -55,30 +59,41 @@ impl Inputs {
     }
 
     /// Documents that were kept elsewhere.
-    pub fn from_texts(texts: BTreeMap<PathBuf, String>) -> Self {
+    pub fn from_texts(texts: BTreeMap<PathBuf, Arc<str>>) -> Self {
         Self { documents: texts.into_iter().map(|(path, text)| (path, Ok(text))).collect() }
     }
 
     /// The documents that could be read.
-    pub fn texts(&self) -> BTreeMap<PathBuf, String> {
+    pub fn texts(&self) -> BTreeMap<PathBuf, Arc<str>> {
         let readable =
             self.documents.iter().filter_map(|(path, content)| Some((path.clone(), content.as_ref().ok()?.clone())));
         readable.collect()
     }
 
-    /// SHA-256 over the documents and what was seen of the dependencies.
-    pub fn digest(&self, dependencies: &Dependencies) -> [u8; 32] {
-        let mut hash = Hash(Sha256::new());
-        for (path, content) in &self.documents {
-            hash.field(path.as_os_str().as_encoded_bytes());
-            match content {
-                Ok(text) => hash.field(text.as_bytes()),
-                Err(error) => hash.field(error.as_bytes()),
-            }
-        }
-        dependencies.feed(|bytes| hash.field(bytes));
-        hash.0.finalize().into()
+    /// What each document says, or why it cannot be read.
+    pub fn contents(&self) -> Contents {
+        let one = |content: &Result<Arc<str>, String>| match content {
+            Ok(text) => content_of(text),
+            Err(error) => content_of(error),
+        };
+        self.documents.iter().map(|(path, content)| (path.clone(), one(content))).collect()
     }
+}
+
+/// One document's.
+pub(crate) fn content_of(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+/// SHA-256 over documents and what was seen of their dependencies.
+pub(crate) fn digest(contents: &Contents, dependencies: &Dependencies) -> [u8; 32] {
+    let mut hash = Hash(Sha256::new());
+    for (path, content) in contents {
+        hash.field(path.as_os_str().as_encoded_bytes());
+        hash.field(content);
+    }
+    dependencies.feed(|bytes| hash.field(bytes));
+    hash.0.finalize().into()
 }
 
 /// Length before content, so that no two lists of fields look alike.
@@ -119,9 +134,9 @@ pub(crate) fn endpoint_paths(name: &str) -> [PathBuf; 2] {
 }
 
 /// `None` when there is no such file.
-pub(crate) fn read_document(path: &Path) -> Option<Result<String, String>> {
+pub(crate) fn read_document(path: &Path) -> Option<Result<Arc<str>, String>> {
     match read_limited(path) {
-        Ok(bytes) => Some(String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())),
+        Ok(bytes) => Some(String::from_utf8(bytes).map(Arc::from).map_err(|_| "the file is not UTF-8 text".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => None,
         Err(error) => Some(Err(format!("the file cannot be read: {error}"))),
     }

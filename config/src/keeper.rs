@@ -7,6 +7,7 @@ mod change;
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -18,7 +19,7 @@ use crate::{
     dependencies::{Dependencies, merged},
     diagnostic::{Diagnostics, Problem},
     document::EndpointSpec,
-    inputs::{Inputs, endpoint_paths, read_document},
+    inputs::{Contents, ENDPOINTS_FOLDER, Inputs, digest, endpoint_paths, read_document},
     load::{Outcome, load_inputs},
     secret::{Resolver, SecretSource},
     snapshot::Snapshot,
@@ -59,6 +60,15 @@ pub enum EditError {
     /// The new document is not valid.
     #[error("{}", crate::rest::sentence(.0))]
     Invalid(Vec<Problem>),
+    /// Another process holds the lock for long.
+    #[error(
+        "another process has held the lock {} for too long; try again, and if this stays, look for a gateway that hangs",
+        file.display()
+    )]
+    Locked {
+        /// As given to [`Keeper::open`].
+        file: PathBuf,
+    },
     /// The disk failed.
     #[error("cannot write {}: {source}; check the disk and the folder's owner", file.display())]
     Io {
@@ -81,11 +91,19 @@ pub struct Keeper {
 
 /// What only the holder of the lock looks at.
 struct State {
-    /// What each document of the served state depends on.
-    parts: BTreeMap<PathBuf, Dependencies>,
+    /// What the served state was made of.
+    basis: Basis,
     /// What was looked at last, served or broken: seeing something else means that there is something to do.
     seen: Seen,
+    /// Whether it has been said that the lock file does not work.
+    warned: bool,
     listeners: Vec<Listener>,
+}
+
+struct Basis {
+    /// What each document depends on.
+    parts: BTreeMap<PathBuf, Dependencies>,
+    contents: Contents,
 }
 
 type Listener = Box<dyn FnMut(&News) + Send>;
@@ -105,18 +123,19 @@ impl Keeper {
         folder: &Path,
         lock: &Path,
         secrets: Arc<dyn SecretSource + Send + Sync>,
-        last_good: Option<BTreeMap<PathBuf, String>>,
+        last_good: Option<BTreeMap<PathBuf, Arc<str>>>,
     ) -> Result<Self, Arc<Diagnostics>> {
-        let Outcome { result, parts, digest } = load_inputs(&Inputs::read(folder), folder, &*secrets);
+        undo_removals(folder, lock);
+        let Outcome { result, parts, contents, digest } = load_inputs(&Inputs::read(folder), folder, &*secrets);
         let seen = Seen { digest, dependencies: merged(&parts) };
-        let (mut snapshot, parts, broken) = match result {
-            Ok(snapshot) => (snapshot, parts, None),
+        let (mut snapshot, basis, broken) = match result {
+            Ok(snapshot) => (snapshot, Basis { parts, contents }, None),
             Err(diagnostics) => {
                 let broken = Arc::new(diagnostics);
                 let documents = last_good.ok_or_else(|| Arc::clone(&broken))?;
                 let outcome = load_inputs(&Inputs::from_texts(documents), folder, &*secrets);
                 let Ok(snapshot) = outcome.result else { return Err(broken) };
-                (snapshot, outcome.parts, Some(broken))
+                (snapshot, Basis { parts: outcome.parts, contents: outcome.contents }, Some(broken))
             }
         };
         snapshot.generation = 1;
@@ -126,7 +145,7 @@ impl Keeper {
             secrets,
             current: ArcSwap::from_pointee(snapshot),
             broken: ArcSwapOption::new(broken),
-            state: Mutex::new(State { parts, seen, listeners: Vec::new() }),
+            state: Mutex::new(State { basis, seen, warned: false, listeners: Vec::new() }),
         })
     }
 
@@ -181,7 +200,10 @@ impl Keeper {
     ) -> Result<Arc<Snapshot>, E> {
         change::check_name(endpoint)?;
         let mut state = self.state();
-        let _lock = write::lock(&self.lock).map_err(|source| EditError::Io { file: self.lock.clone(), source })?;
+        let _lock = write::lock(&self.lock).map_err(|source| match source.kind() {
+            ErrorKind::TimedOut => EditError::Locked { file: self.lock.clone() },
+            _ => EditError::Io { file: self.lock.clone(), source },
+        })?;
         let current = self.current();
         if let Some(file) = self.changed_by_hand(endpoint, &current) {
             self.look(&mut state, |_| false);
@@ -198,10 +220,9 @@ impl Keeper {
             }
             return Err(error.into());
         }
-        let (snapshot, parts) = change.apply(&current, &state.parts);
-        let dependencies = merged(&parts);
-        let digest = Inputs::from_texts(snapshot.documents.clone()).digest(&dependencies);
-        state.parts = parts;
+        let snapshot = change.apply(&current, &mut state.basis);
+        let dependencies = merged(&state.basis.parts);
+        let digest = digest(&state.basis.contents, &dependencies);
         // With a broken neighbour the disk holds another state than the served one, which is still to be looked at.
         if self.broken.load().is_none() {
             state.seen = Seen { digest, dependencies };
@@ -237,24 +258,38 @@ impl Keeper {
         if !self.has_changed(&state, &Inputs::read(&self.folder)) {
             return None;
         }
-        let _lock = write::lock(&self.lock).inspect_err(|error| log::warn!("{}: {error}", self.lock.display())).ok();
+        let _lock = match write::lock(&self.lock) {
+            Ok(lock) => Some(lock),
+            // The next look tries again.
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                log::warn!("{}: {error}", self.lock.display());
+                return None;
+            }
+            // Where nothing can be locked nothing is written through this API either.
+            Err(error) => {
+                if !std::mem::replace(&mut state.warned, true) {
+                    log::warn!("{}: {error}; files are read without it", self.lock.display());
+                }
+                None
+            }
+        };
         self.look(&mut state, tell)
     }
 
     fn has_changed(&self, state: &State, inputs: &Inputs) -> bool {
-        inputs.digest(&state.seen.dependencies.now(&self.resolver())) != state.seen.digest
+        digest(&inputs.contents(), &state.seen.dependencies.now(&self.resolver())) != state.seen.digest
     }
 
     /// While the files are broken, what is served still follows the secrets that it names.
     fn follow_secrets(&self, state: &mut State) {
-        let before = merged(&state.parts);
+        let before = merged(&state.basis.parts);
         if before.now(&self.resolver()) == before {
             return;
         }
         let inputs = Inputs::from_texts(self.current().documents.clone());
-        let Outcome { result, parts, .. } = load_inputs(&inputs, &self.folder, &*self.secrets);
+        let Outcome { result, parts, contents, .. } = load_inputs(&inputs, &self.folder, &*self.secrets);
         if let Ok(snapshot) = result {
-            state.parts = parts;
+            state.basis = Basis { parts, contents };
             self.publish(state, snapshot);
         }
     }
@@ -265,14 +300,14 @@ impl Keeper {
         if !self.has_changed(state, &inputs) {
             return None;
         }
-        let Outcome { result, parts, digest } = load_inputs(&inputs, &self.folder, &*self.secrets);
+        let Outcome { result, parts, contents, digest } = load_inputs(&inputs, &self.folder, &*self.secrets);
         if result.is_err() && !tell(&digest) {
             return Some(digest);
         }
         state.seen = Seen { digest, dependencies: merged(&parts) };
         match result {
             Ok(snapshot) => {
-                state.parts = parts;
+                state.basis = Basis { parts, contents };
                 let was_broken = self.broken.swap(None).is_some();
                 let current = self.current();
                 if current.digest != digest {
@@ -299,6 +334,18 @@ impl Keeper {
         self.current.store(Arc::clone(&snapshot));
         state.tell(&News::Good(Arc::clone(&snapshot)));
         snapshot
+    }
+}
+
+/// A crash while an endpoint was removed may have left its file aside. It was not acknowledged, so it has not happened.
+fn undo_removals(folder: &Path, lock: &Path) {
+    let endpoints = folder.join(ENDPOINTS_FOLDER);
+    // Only then: a folder that cannot be written to has no lock to be had.
+    if write::removals(&endpoints).is_ok_and(|found| found.is_empty()) {
+        return;
+    }
+    if let Err(error) = write::lock(lock).and_then(|_lock| write::undo_removals(&endpoints)) {
+        log::warn!("{}: files that were being removed cannot be put back: {error}", endpoints.display());
     }
 }
 

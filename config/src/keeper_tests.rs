@@ -45,7 +45,7 @@ impl Place {
         Arc::new(self.open(None).unwrap())
     }
 
-    fn open(&self, last_good: Option<BTreeMap<PathBuf, String>>) -> Result<Keeper, Arc<Diagnostics>> {
+    fn open(&self, last_good: Option<BTreeMap<PathBuf, Arc<str>>>) -> Result<Keeper, Arc<Diagnostics>> {
         Keeper::open(self.folder.path(), &self.state.path().join("lock"), Arc::new(NoSecrets), last_good)
     }
 
@@ -216,7 +216,7 @@ fn a_start_with_broken_files_serves_the_last_good_ones() {
     assert_eq!((keeper.current().generation, keeper.current().endpoints.len()), (1, 1));
     put(&keeper, "b", "new").unwrap();
     assert_eq!(keeper.current().endpoints.len(), 2);
-    let nonsense = BTreeMap::from([(PathBuf::from("endpoints/a.yaml"), "x: [".to_owned())]);
+    let nonsense = BTreeMap::from([(PathBuf::from("endpoints/a.yaml"), "x: [".into())]);
     assert!(place.open(Some(nonsense)).is_err());
 }
 

@@ -13,7 +13,7 @@ use crate::{
     dependencies::{Dependencies, merged},
     diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
     document::{CatalogSpec, EndpointSpec, GatewaySpec},
-    inputs::{CATALOG_FILE, ENDPOINTS_FOLDER, GATEWAY_FILE, Inputs},
+    inputs::{CATALOG_FILE, Contents, ENDPOINTS_FOLDER, GATEWAY_FILE, Inputs, digest},
     schema,
     secret::{Resolver, SecretSource},
     snapshot::{Endpoint, Snapshot},
@@ -35,7 +35,7 @@ pub fn load(folder: &Path, secrets: &dyn SecretSource) -> Result<Snapshot, Diagn
 /// # Errors
 /// As [`load`].
 pub fn load_documents(
-    documents: BTreeMap<PathBuf, String>,
+    documents: BTreeMap<PathBuf, Arc<str>>,
     folder: &Path,
     secrets: &dyn SecretSource,
 ) -> Result<Snapshot, Diagnostics> {
@@ -46,6 +46,7 @@ pub fn load_documents(
 pub(crate) struct Outcome {
     pub result: Result<Snapshot, Diagnostics>,
     pub parts: BTreeMap<PathBuf, Dependencies>,
+    pub contents: Contents,
     pub digest: [u8; 32],
 }
 
@@ -88,7 +89,8 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
     }
 
-    let digest = inputs.digest(&merged(&report.parts));
+    let contents = inputs.contents();
+    let digest = digest(&contents, &merged(&report.parts));
     let result = match (report.errors(), compiled, models) {
         (0, Some(Gateway { settings, tokens, principals, issuers }), Some(models)) => {
             let warnings = Diagnostics::new(report.diagnostics).into_vec();
@@ -107,7 +109,7 @@ pub(crate) fn load_inputs(inputs: &Inputs, folder: &Path, secrets: &dyn SecretSo
         }
         _ => Err(Diagnostics::new(report.diagnostics)),
     };
-    Outcome { result, parts: report.parts, digest }
+    Outcome { result, parts: report.parts, contents, digest }
 }
 
 /// A file is called like its endpoint, and no endpoint has two files.

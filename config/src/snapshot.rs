@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// SHA-256 over every input: document names and bytes, referenced files, certificates.
     pub digest: [u8; 32],
     /// The documents it was compiled from by their path in the folder, to be kept as the last good ones.
-    pub documents: BTreeMap<PathBuf, String>,
+    pub documents: BTreeMap<PathBuf, Arc<str>>,
 }
 
 /// Without the documents' texts, which may hold secrets in the clear.
@@ -192,6 +192,8 @@ pub struct JwtIssuer {
     pub algorithms: Vec<JwtAlgorithm>,
     /// Claim that names the user.
     pub user_claim: String,
+    /// Put before the user's and the service principal's name.
+    pub user_prefix: String,
     /// Claim that names the service principal, looked at when the user claim is absent.
     pub service_principal_claim: Option<String>,
     /// Claim with the list of groups.

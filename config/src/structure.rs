@@ -154,6 +154,8 @@ impl<'s> Walk<'s> {
     fn object(&mut self, schema: &'s Value, map: &Map<String, Value>, at: &Pointer) {
         let known = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
+        self.length(schema, ["minProperties", "maxProperties"], map.len(), "entries", at);
+        let longest = schema.pointer("/propertyNames/maxLength").and_then(Value::as_u64);
         for (key, value) in map {
             match known.and_then(|properties| properties.get(key)) {
                 Some(_) if value.is_null() => {}
@@ -165,6 +167,14 @@ impl<'s> Walk<'s> {
                     }
                 }
                 None => {
+                    if longest.is_some_and(|longest| key.chars().count() as u64 > longest) {
+                        let span = span(None, longest.map(|longest| longest as f64), "characters");
+                        self.error(
+                            at,
+                            format!("a name in it has {} characters; allowed is {span}", key.chars().count()),
+                        );
+                        continue;
+                    }
                     if let Some(other) = others {
                         self.value(other, value, &at.key(key));
                     }

@@ -125,3 +125,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn maps_are_bounded_in_number_and_in_their_names() {
+    let with = |variables: Value| {
+        let entity = json!({ "entity_name": "m", "entity_version": "1", "environment_vars": variables });
+        problems(json!({ "name": "a", "config": { "served_entities": [entity] } }))
+    };
+    let many = |count: usize| Value::Object((0..count).map(|i| (format!("V{i}"), json!("x"))).collect());
+    assert_eq!(with(many(100)), [""; 0]);
+    let at = "config.served_entities[0].environment_vars";
+    assert_eq!(with(many(101)), [format!("{at}: has 101 entries; allowed is at most 100 entries")]);
+    let long = "N".repeat(256);
+    assert_eq!(
+        with(json!({ long: "x" })),
+        [format!("{at}: a name in it has 256 characters; allowed is at most 255 characters")]
+    );
+    assert_eq!(with(json!({ "V": "x".repeat(4097) })).len(), 1);
+}

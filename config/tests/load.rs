@@ -339,7 +339,7 @@ proptest! {
         for (path, value, shape) in
             [("weirgate.yaml", gateway, &*schema::GATEWAY), ("endpoints/chat.yaml", endpoint, &*schema::ENDPOINT)]
         {
-            let documents = [(path.into(), value.to_string())].into();
+            let documents = [(path.into(), value.to_string().into())].into();
             let loaded = weirgate_config::load_documents(documents, Path::new("/nowhere"), &NoSecrets);
             // A text of nothing is an empty document.
             let accepted = value.is_null() || shape.check(&value, UnknownKeys::Refuse).is_empty();

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use weirgate_policy::identity::{Principal, PrincipalKind};
+use weirgate_policy::identity::{Principal, PrincipalKind, Warrant};
 
 /// The authenticated caller of a control route.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Who.
     pub principal: Arc<Principal>,
+    /// What the principal's rights rest on.
+    pub warrant: Warrant,
     /// From where, if the connection tells.
     pub address: Option<SocketAddr>,
     /// The request's id, as answered in `x-request-id`.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
 use weirgate_config::EditError;
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
@@ -53,6 +54,7 @@ impl From<EditError> for ControlError {
         let reason = match &error {
             EditError::Stale { .. } => Reason::Conflict,
             EditError::Invalid(_) => Reason::InvalidParameter,
+            EditError::Locked { .. } => Reason::Overloaded,
             EditError::Io { .. } => Reason::Internal,
         };
         ControlError::Refused(Refusal::new(reason, error.to_string()))
@@ -64,10 +66,18 @@ impl ControlError {
     pub fn into_refusal(self) -> Refusal {
         match self {
             ControlError::Refused(refusal) => refusal,
+            ControlError::Database(error) if is_busy(&error) => {
+                let text = "another process holds the state database; try again, and if this stays, look for a command of weirgate that hangs";
+                Refusal::new(Reason::Overloaded, text)
+            }
             inner => {
                 log::error!("{inner}");
                 Refusal::new(Reason::Internal, "the gateway could not read or write its state; its log says why")
             }
         }
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

@@ -2,16 +2,17 @@
 
 use axum::Router;
 use axum::body::Body;
+use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use tower::ServiceExt;
 use weirgate_control::Caller;
+use weirgate_control::api::{OAUTH_PATH, oauth_refusal};
 use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
 use crate::body;
-use crate::call::authenticate;
 use crate::live::Live;
 use crate::reply::{self, Story};
 use crate::table::Table;
@@ -25,11 +26,15 @@ pub async fn serve(
     router: &Router,
     story: &Story<'_>,
 ) -> Result<(), Refusal> {
-    let principal = authenticate(session, live).await?;
+    if session.req_header().uri.path() == OAUTH_PATH {
+        return Err(oauth_refusal());
+    }
+    let header = session.get_header(http::header::AUTHORIZATION);
+    let (principal, warrant) = live.identities.authenticate(header).await?;
     let limits = &table.settings.limits;
     let body = body::read(session, live, limits, limits.control_body).await?;
     let address = session.client_addr().and_then(|address| address.as_inet()).copied();
-    let caller = Caller { principal, address, request_id: story.request_id.into() };
+    let caller = Caller { principal, warrant, address, request_id: story.request_id.into() };
     let request = request(session, body.bytes.clone(), caller)?;
     let Ok(response) = router.clone().oneshot(request).await;
     write(session, live, response, story).await
@@ -43,10 +48,20 @@ fn request(session: &ServerSession, body: bytes::Bytes, caller: Caller) -> Resul
     let mut request =
         Request::builder().method(method).uri(without_slash(&head.uri)?).body(Body::from(body)).map_err(unusable)?;
     request.headers_mut().extend(head.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if let Some(host) = host(&head.uri) {
+        request.headers_mut().insert(HOST, host);
+    }
     // The router knows who asks; the token itself ends here.
     request.headers_mut().remove(http::header::AUTHORIZATION);
     request.extensions_mut().insert(caller);
     Ok(request)
+}
+
+/// Where the request line or HTTP/2's `:authority` names the host, that counts (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+fn host(uri: &Uri) -> Option<HeaderValue> {
+    let authority = uri.authority()?.as_str();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    HeaderValue::from_str(host).ok()
 }
 
 /// MLflow sends some paths with a slash at the end; a redirect would turn its POST into a GET.
@@ -85,6 +100,13 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_authority_is_the_host() {
+        let of = |uri: &str| host(&uri.parse().unwrap());
+        assert_eq!(of("https://a@gate:8443/api/x").unwrap(), "gate:8443");
+        assert_eq!(of("/api/x"), None);
+    }
 
     #[test]
     fn one_slash_at_the_end_goes_and_the_query_stays() {

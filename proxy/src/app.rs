@@ -47,26 +47,13 @@ impl App {
         App { live, router, options }
     }
 
-    /// How long a head may take; before a later request on a connection the client may idle.
-    fn patience(&self, reused: bool) -> Duration {
-        let table = self.live.table();
-        let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
-        if reused { keepalive.idle + limits.head_timeout } else { limits.head_timeout }
-    }
-
     /// Answers whatever happens: a panic becomes a 500, and never takes the connection's neighbours along.
     async fn answer(&self, session: &mut ServerSession, table: &Arc<Table>) {
         let request_id = reply::request_id(session);
         let story = Story::begin(session, &request_id, table.generation);
         let answered = AssertUnwindSafe(self.dispatch(session, table, &story)).catch_unwind().await;
         if answered.is_err() {
-            self.live.shared.metrics.panics.inc();
-            session.set_keepalive(None);
-            if session.response_written().is_none() {
-                let refusal = Refusal::new(Reason::Internal, "the gateway failed on this request; its log says where");
-                let door = route::door(session.req_header().uri.path());
-                let _ = reply::refuse(session, door, &refusal, "", &story).await;
-            }
+            refuse_panicked(session, &self.live, &story).await;
         }
     }
 
@@ -108,6 +95,17 @@ async fn responses(session: &mut ServerSession, live: &Live) -> Result<(), Refus
     Err(Refusal::new(Reason::NotImplemented, text))
 }
 
+/// What is left to say when an answer has panicked.
+pub async fn refuse_panicked(session: &mut ServerSession, live: &Live, story: &Story<'_>) {
+    live.shared.metrics.panics.inc();
+    session.set_keepalive(None);
+    if session.response_written().is_none() {
+        let refusal = Refusal::new(Reason::Internal, "the gateway failed on this request; its log says where");
+        let door = route::door(session.req_header().uri.path());
+        let _ = reply::refuse(session, door, &refusal, "", story).await;
+    }
+}
+
 /// Refuses before a served entity was chosen.
 pub async fn refuse_early(session: &mut ServerSession, live: &Live, door: Door, refusal: &Refusal, story: &Story<'_>) {
     live.shared.metrics.count_refusal(refusal.reason);
@@ -131,49 +129,65 @@ impl HttpServerApp for App {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let reused = session.take_connection_user_context().is_some();
-        let patience = self.patience(reused);
-        match timeout(patience, session.read_request()).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) | Err(_) => return None,
-            Ok(Err(e)) => {
-                log::debug!("a request that is not HTTP: {e}");
-                refuse_garbage(&mut session).await;
-                return None;
-            }
-        }
-        // Only now: what was live when the connection fell idle may be long revoked.
-        let table = self.live.table();
-        let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
+        let table = begin(&mut session, &self.live, shutdown).await?;
         let in_flight = InFlight::enter(&self.live);
-        session.set_write_timeout(Some(limits.write_timeout));
-        session.set_pipelining_enabled(true);
-        let stay = !*shutdown.borrow() && !self.live.draining.load(Ordering::Acquire);
-        // Pingora has switched it off where the client asked for that, or where the head is ambiguous (RFC 9112 §6.1).
-        let stay = stay && session.get_keepalive().is_some();
-        session.set_keepalive(stay.then(|| keepalive.idle.as_secs().max(1)));
         self.answer(&mut session, &table).await;
         drop(in_flight);
-        let patience = limits.write_timeout;
-        let body_is_left = !session.is_body_done();
-        if session.is_http2() {
-            // What has not ended properly is reset when it is dropped.
-            return None;
-        }
-        if body_is_left || session.get_keepalive().is_none() {
-            // Not `finish`: it would end an answer that broke off as if it were whole.
-            let _ = timeout(patience, session.shutdown()).await;
-            return None;
-        }
-        let mut settings = HttpPersistentSettings::for_session(&session);
-        settings.set_user_context(Box::new(Reused));
-        let reusable = timeout(patience, session.finish()).await.ok()?.ok()??;
-        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+        end(session, &table).await
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
     }
+}
+
+/// Reads a request's head in the time that it has, and sets the bounds of its answer. `None` = there is nothing to answer.
+pub async fn begin(session: &mut ServerSession, live: &Live, shutdown: &ShutdownWatch) -> Option<Arc<Table>> {
+    let reused = session.take_connection_user_context().is_some();
+    match timeout(patience(&live.table(), reused), session.read_request()).await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) | Err(_) => return None,
+        Ok(Err(e)) => {
+            log::debug!("a request that is not HTTP: {e}");
+            refuse_garbage(session).await;
+            return None;
+        }
+    }
+    // Only now: what was live when the connection fell idle may be long revoked.
+    let table = live.table();
+    let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
+    session.set_write_timeout(Some(limits.write_timeout));
+    session.set_pipelining_enabled(true);
+    let stay = !*shutdown.borrow() && !live.draining.load(Ordering::Acquire);
+    // Pingora has switched it off where the client asked for that, or where the head is ambiguous (RFC 9112 §6.1).
+    let stay = stay && session.get_keepalive().is_some();
+    session.set_keepalive(stay.then(|| keepalive.idle.as_secs().max(1)));
+    Some(table)
+}
+
+/// How long a head may take; before a later request on a connection the client may idle.
+fn patience(table: &Table, reused: bool) -> Duration {
+    let (limits, keepalive) = (&table.settings.limits, &table.settings.keepalive);
+    if reused { keepalive.idle + limits.head_timeout } else { limits.head_timeout }
+}
+
+/// Keeps the connection for another request, or ends it.
+pub async fn end(mut session: ServerSession, table: &Table) -> Option<ReusedHttpStream> {
+    let patience = table.settings.limits.write_timeout;
+    let body_is_left = !session.is_body_done();
+    if session.is_http2() {
+        // What has not ended properly is reset when it is dropped.
+        return None;
+    }
+    if body_is_left || session.get_keepalive().is_none() {
+        // Not `finish`: it would end an answer that broke off as if it were whole.
+        let _ = timeout(patience, session.shutdown()).await;
+        return None;
+    }
+    let mut settings = HttpPersistentSettings::for_session(&session);
+    settings.set_user_context(Box::new(Reused));
+    let reusable = timeout(patience, session.finish()).await.ok()?.ok()??;
+    Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
 }
 
 /// What came is not HTTP: there is no path, so no door; the shape is that of the API at the root.

@@ -2,6 +2,7 @@
 //!
 //! The directory is swapped whole and apart from the endpoint table, so a token change costs no table.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -11,7 +12,9 @@ use weirgate_control::jwt::Issuers;
 use weirgate_control::store::tokens::Token;
 use weirgate_control::{Store, now_ms};
 use weirgate_policy::door::Refusal;
-use weirgate_policy::identity::{Directory, Principal, PrincipalKind, TokenHash, bearer, hash_token};
+use weirgate_policy::identity::{
+    Directory, Entry, Principal, PrincipalKind, Source, TokenHash, Warrant, bearer, hash_token,
+};
 use weirgate_policy::reason::Reason;
 
 /// The user of the token in the environment, and of the one that a new gateway makes.
@@ -64,8 +67,8 @@ impl Identities {
         self.directory.store(Arc::new(sources.directory()));
     }
 
-    /// Who sends this `Authorization` header.
-    pub async fn authenticate(&self, header: Option<&HeaderValue>) -> Result<Arc<Principal>, Refusal> {
+    /// Who sends this `Authorization` header, and what the sender's rights rest on.
+    pub async fn authenticate(&self, header: Option<&HeaderValue>) -> Result<(Arc<Principal>, Warrant), Refusal> {
         let refuse = |text: &str| Refusal::new(Reason::Unauthenticated, text);
         let header = header.ok_or_else(|| {
             refuse("no token was given; send the header `Authorization: Bearer <token>` with a token of this gateway")
@@ -73,14 +76,17 @@ impl Identities {
         let token = bearer(header.as_bytes())
             .ok_or_else(|| refuse("the Authorization header is not of the form `Bearer <token>`"))?;
         let now = now_ms();
-        if let Some(known) = self.directory.load().authenticate(token, now) {
-            return Ok(known.clone());
+        if let Some((known, warrant)) = self.directory.load().authenticate(token, now) {
+            return Ok((known.clone(), warrant));
         }
         if self.issuers.concerns(token)
             // In a box: most requests bring another kind of token, and should not carry the room that this one needs.
             && let Some(verdict) = Box::pin(self.issuers.authenticate(token, now / 1000)).await
         {
-            return Ok(self.directory.load().decided(verdict.principal));
+            let decided = self.directory.load().decided(verdict.principal.clone());
+            let claimed = Arc::ptr_eq(&decided, &verdict.principal);
+            let source = if claimed { Source::Claimed } else { Source::Configured };
+            return Ok((decided, Warrant { source, ends_at: milliseconds(verdict.expires_at) }));
         }
         Err(refuse("the token is not known to this gateway, or has expired"))
     }
@@ -90,9 +96,15 @@ impl Sources {
     fn directory(&self) -> Directory {
         let Snapshot { tokens, principals, .. } = &*self.snapshot;
         let listed = tokens.iter().map(|entry| {
-            let expires_at = entry.expires_at.map(|seconds| seconds.saturating_mul(1000));
-            (entry.sha256, principal(&entry.principal), expires_at)
+            let expires_at = milliseconds(entry.expires_at);
+            let warrant = Warrant { source: Source::Configured, ends_at: expires_at };
+            Entry { hash: entry.sha256, principal: principal(&entry.principal), expires_at, warrant }
         });
+        let mut configured: HashMap<_, Vec<Principal>> = HashMap::new();
+        for entry in tokens {
+            let principal = principal(&entry.principal);
+            configured.entry((principal.kind, principal.name.clone())).or_default().push(principal);
+        }
         let made = self.stored.iter().map(|token| {
             let principal = Principal {
                 kind: token.kind,
@@ -100,11 +112,31 @@ impl Sources {
                 groups: token.groups.iter().map(|group| group.as_str().into()).collect(),
                 admin: token.admin,
             };
-            (token.hash, principal, token.expires_at)
+            let Token { hash, expires_at, .. } = *token;
+            let ends_at = [token.warrant.ends_at, expires_at].into_iter().flatten().min();
+            let warrant = Warrant { ends_at, ..token.warrant };
+            let principal = match warrant.source {
+                Source::Own | Source::Claimed => principal,
+                // Made with a token of the files: worth what is left of that.
+                Source::Configured => {
+                    let sources = configured.get(&(principal.kind, principal.name.clone()));
+                    principal.within(&sources.into_iter().flatten().collect::<Vec<_>>())
+                }
+            };
+            Entry { hash, principal, expires_at, warrant }
         });
-        let admin = self.admin_token.map(|hash| (hash, admin(), None));
+        let admin = self.admin_token.map(|hash| Entry {
+            hash,
+            principal: admin(),
+            expires_at: None,
+            warrant: Warrant::default(),
+        });
         Directory::new(listed.chain(made).chain(admin), principals.iter().map(principal))
     }
+}
+
+fn milliseconds(seconds: Option<u64>) -> Option<u64> {
+    seconds.map(|seconds| seconds.saturating_mul(1000))
 }
 
 /// The administrator of a new gateway.

@@ -18,7 +18,10 @@ fn user(name: &str, groups: &[&str], admin: bool) -> Principal {
 }
 
 async fn who(identities: &Identities, token: &str) -> Result<Arc<Principal>, Refusal> {
-    identities.authenticate(Some(&HeaderValue::from_str(&format!("Bearer {token}")).unwrap())).await
+    identities
+        .authenticate(Some(&HeaderValue::from_str(&format!("Bearer {token}")).unwrap()))
+        .await
+        .map(|(principal, _)| principal)
 }
 
 #[tokio::test]
@@ -74,4 +77,41 @@ async fn the_configuration_decides_over_the_groups_of_a_principal() {
     assert!(ada.in_group("new") && !ada.in_group("old") && !ada.in_group(ADMINS));
     identities.configure(&snapshot(""));
     assert!(who(&identities, &text).await.unwrap().admin);
+}
+
+#[tokio::test]
+async fn a_minted_token_is_worth_what_is_left_of_what_it_was_minted_with() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Store::open(state.path()).unwrap();
+    let listed = |rights: &str| format!("authentication: {{ tokens: [ {{ sha256: {LISTED}, user: ann{rights} }} ] }}");
+    let identities = Identities::new(snapshot(&listed(", admin: true, groups: [a]")), Vec::new(), None);
+    let header = |token: &str| HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    let (ann, warrant) = identities.authenticate(Some(&header("listed"))).await.unwrap();
+    let (minted, _) = store.mint_token(&ann, warrant, "ann", "", None).unwrap();
+    identities.reload(&store);
+    let (same, warrant) = identities.authenticate(Some(&header(&minted))).await.unwrap();
+    assert!(same.in_group(ADMINS) && same.in_group("a"));
+    // A token of a minted one rests on the same.
+    let (second, _) = store.mint_token(&same, warrant, "ann", "", None).unwrap();
+    identities.reload(&store);
+    for (rights, admin, group) in
+        [(Some(", groups: [a, b]"), false, true), (Some(", admin: true"), true, false), (None, false, false)]
+    {
+        identities.configure(&snapshot(&rights.map_or_else(String::new, listed)));
+        for token in [&minted, &second] {
+            let ann = who(&identities, token).await.unwrap();
+            assert_eq!(
+                (ann.in_group(ADMINS), ann.in_group("a"), ann.in_group("b")),
+                (admin, group, false),
+                "{rights:?}"
+            );
+        }
+    }
+    let claimed = Warrant { source: Source::Claimed, ends_at: Some(now_ms() + 200) };
+    let (short, _) = store.mint_token(&user("eve", &["a"], true), claimed, "eve", "", None).unwrap();
+    identities.reload(&store);
+    assert!(who(&identities, &short).await.unwrap().in_group(ADMINS) || now_ms() >= claimed.ends_at.unwrap());
+    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    let eve = who(&identities, &short).await.unwrap();
+    assert!(!eve.in_group(ADMINS) && !eve.in_group("a"), "the claims are over");
 }

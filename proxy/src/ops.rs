@@ -2,13 +2,15 @@
 //!
 //! It is a Pingora service like the public ones, so its socket is handed over in an upgrade as theirs are.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use axum::Router;
 use bytes::Bytes;
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use futures_util::FutureExt;
+use pingora_core::apps::{HttpServerApp, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_http::ResponseHeader;
@@ -16,10 +18,11 @@ use serde_json::{Value, json};
 use weirgate_policy::door::Door;
 
 use crate::api;
-use crate::app::refuse_early;
+use crate::app::{begin, end, refuse_early, refuse_panicked};
 use crate::live::{InFlight, Live};
 use crate::reply::{self, Story};
 use crate::route;
+use crate::table::Table;
 
 const JSON: &str = "application/json";
 /// Prometheus' text exposition format, version 0.0.4.
@@ -85,13 +88,17 @@ impl Operations {
         reply::whole(session, head, Bytes::from(body)).await.ok()
     }
 
-    async fn control(&self, session: &mut ServerSession, router: &Router) {
+    async fn control(&self, session: &mut ServerSession, table: &Table, router: &Router) {
         let _in_flight = InFlight::enter(&self.live);
-        let table = self.live.table();
         let request_id = reply::request_id(session);
         let story = Story::begin(session, &request_id, table.generation);
-        if let Err(refusal) = api::serve(session, &self.live, &table, router, &story).await {
-            refuse_early(session, &self.live, Door::Databricks, &refusal, &story).await;
+        let answer = async {
+            if let Err(refusal) = api::serve(session, &self.live, table, router, &story).await {
+                refuse_early(session, &self.live, Door::Databricks, &refusal, &story).await;
+            }
+        };
+        if AssertUnwindSafe(answer).catch_unwind().await.is_err() {
+            refuse_panicked(session, &self.live, &story).await;
         }
     }
 }
@@ -101,21 +108,14 @@ impl HttpServerApp for Operations {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        _shutdown: &ShutdownWatch,
+        shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !matches!(session.read_request().await, Ok(true)) {
-            return None;
-        }
+        let table = begin(&mut session, &self.live, shutdown).await?;
         let path = session.req_header().uri.path().to_owned();
         match self.router.as_ref().filter(|_| route::is_control(&path)) {
-            Some(router) => self.control(&mut session, router).await,
+            Some(router) => self.control(&mut session, &table, router).await,
             None => self.operate(&mut session, &path).await?,
         }
-        if !session.is_body_done() {
-            return None;
-        }
-        let settings = HttpPersistentSettings::for_session(&session);
-        let reusable = session.finish().await.ok()??;
-        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+        end(session, &table).await
     }
 }

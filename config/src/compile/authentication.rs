@@ -81,6 +81,11 @@ pub(super) fn issuers(list: &[JwtIssuerSpec], at: &Pointer, allow_private: bool,
         if issuers.iter().any(|earlier| earlier.issuer == spec.issuer) {
             out.error(&at.key("issuer"), "this issuer is listed above already; put its audiences into one entry");
         }
+        if list.len() > 1 && spec.user_prefix.is_none() {
+            let text =
+                "one of several issuers: whom it calls by the name of another's user is that user; set `user_prefix`";
+            out.warning(&at, text);
+        }
         issuers.extend(issuer(spec, &at, allow_private, out));
     }
     issuers
@@ -112,6 +117,7 @@ fn issuer(spec: &JwtIssuerSpec, at: &Pointer, allow_private: bool, out: &mut Fin
         jwks_url,
         algorithms: spec.algorithms.clone().unwrap_or_else(|| vec![JwtAlgorithm::RS256, JwtAlgorithm::ES256]),
         user_claim: spec.user_claim.clone().unwrap_or_else(|| "sub".to_owned()),
+        user_prefix: spec.user_prefix.clone().unwrap_or_default(),
         service_principal_claim: spec.service_principal_claim.clone(),
         groups_claim: spec.groups_claim.clone(),
         groups: spec.groups.iter().map(|(theirs, ours)| (theirs.clone(), ours.as_str().into())).collect(),

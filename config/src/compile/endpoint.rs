@@ -1,6 +1,9 @@
 //! An endpoint document as a whole (contract §§3.1, 4.2, 4.5).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Context, Findings, ai_gateway, entity, not_yet, traffic};
 use crate::{
@@ -180,8 +183,9 @@ fn task_of(target: &Target) -> Option<Task> {
 }
 
 fn tags(list: &[TagSpec], at: &Pointer, out: &mut Findings) {
+    let mut keys = HashSet::new();
     for (index, tag) in list.iter().enumerate() {
-        if list[..index].iter().any(|earlier| earlier.key == tag.key) {
+        if !keys.insert(&tag.key) {
             out.error(&at.index(index).key("key"), format!("the tag `{}` is there twice; keys are unique", tag.key));
         }
     }

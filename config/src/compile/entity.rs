@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Context, Findings, credential::look_up, provider::external_model};
 use crate::{
     diagnostic::Pointer,
-    document::{ConfigSpec, ServedEntitySpec},
+    document::{ConfigSpec, MAX_ENTITIES, MAX_VARIABLES, ServedEntitySpec},
     secret::Reference,
     snapshot::{Model, ModelId, Serving, Target, Throughput},
     structure::closest,
@@ -14,18 +14,25 @@ use crate::{
 /// The list that a config gives, in the new form, with the place of each entry.
 pub(super) fn listed(config: &ConfigSpec, at: &Pointer, out: &mut Findings) -> Vec<(Pointer, ServedEntitySpec)> {
     let place = |key: &str, index: usize| at.key(key).index(index);
+    // Of a longer list, which the schema refuses, no more is looked at.
     match (&config.served_entities, &config.served_models) {
         (Some(_), Some(_)) => {
             let message = "`served_entities` and `served_models` are both given; keep `served_entities`";
             out.error_on_key(&at.key("served_models"), message);
             Vec::new()
         }
-        (Some(entities), None) => {
-            entities.iter().enumerate().map(|(i, entity)| (place("served_entities", i), entity.clone())).collect()
-        }
-        (None, Some(models)) => {
-            models.iter().enumerate().map(|(i, model)| (place("served_models", i), model.clone().into())).collect()
-        }
+        (Some(entities), None) => entities
+            .iter()
+            .take(MAX_ENTITIES)
+            .enumerate()
+            .map(|(i, entity)| (place("served_entities", i), entity.clone()))
+            .collect(),
+        (None, Some(models)) => models
+            .iter()
+            .take(MAX_ENTITIES)
+            .enumerate()
+            .map(|(i, model)| (place("served_models", i), model.clone().into()))
+            .collect(),
         (None, None) => {
             out.error(at, "`served_entities` is missing; list 1 to 15 models, or leave out `config` for an endpoint that cannot be queried yet");
             Vec::new()
@@ -118,7 +125,8 @@ fn not_in_catalog(id: &ModelId, models: &BTreeMap<ModelId, Arc<Model>>) -> Strin
 }
 
 fn environment(spec: &ServedEntitySpec, at: &Pointer, cx: &Context<'_>, out: &mut Findings) {
-    for (name, value) in &spec.environment_vars {
+    // More are refused by the schema, and each may be a query of the store.
+    for (name, value) in spec.environment_vars.iter().take(MAX_VARIABLES) {
         let at = at.key("environment_vars").key(name);
         if Reference::parse(&value.0).is_some() {
             look_up(&value.0, &at, cx, out);

@@ -81,9 +81,11 @@ pub struct GuardrailSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pii: Option<PiiSpec>,
     /// Words that are refused, case-insensitive, whole words.
+    #[schemars(length(max = 1000), inner(length(max = 255)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub invalid_keywords: Vec<String>,
     /// Topics that alone are allowed; needs a classifier model.
+    #[schemars(length(max = 1000), inner(length(max = 255)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub valid_topics: Vec<String>,
 }
@@ -118,12 +120,15 @@ pub struct InferenceTableSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// First part of the table's path; required when enabled.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog_name: Option<String>,
     /// Second part; required when enabled.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_name: Option<String>,
     /// Third part. Default: the endpoint's name.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_name_prefix: Option<String>,
 }

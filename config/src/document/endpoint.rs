@@ -10,6 +10,12 @@ use super::{AiGatewaySpec, ExternalModelSpec, Percent, RateLimitSpec, SecretRef,
 /// Names of endpoints and served entities (contract §3.1).
 pub(crate) const NAME_EXPECTED: &str = "1 to 63 letters, digits, - or _";
 
+/// Served models of one endpoint.
+pub(crate) const MAX_ENTITIES: usize = 15;
+
+/// Environment variables of one served model.
+pub(crate) const MAX_VARIABLES: usize = 100;
+
 /// Whether a text can name an endpoint.
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -39,12 +45,15 @@ pub struct EndpointSpec {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub route_optimized: bool,
     /// For people.
+    #[schemars(length(max = 65_536))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Stored and shown.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_policy_id: Option<String>,
     /// Stored and shown.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_policy_id: Option<String>,
     /// Who is told of updates.
@@ -74,14 +83,15 @@ pub struct EndpointSpec {
 #[serde(default)]
 pub struct ConfigSpec {
     /// Accepted for old clients; without effect.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The models.
-    #[schemars(length(min = 1, max = 15))]
+    #[schemars(length(min = 1, max = MAX_ENTITIES))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_entities: Option<Vec<ServedEntitySpec>>,
     /// The models in the old form, without external ones.
-    #[schemars(length(min = 1, max = 15))]
+    #[schemars(length(min = 1, max = MAX_ENTITIES))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_models: Option<Vec<ServedModelSpec>>,
     /// How traffic is split; may be absent with a single model.
@@ -105,12 +115,14 @@ pub struct ServedEntitySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_model: Option<ExternalModelSpec>,
     /// A model of catalog.yaml.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_name: Option<String>,
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_version: Option<Version>,
     /// Custom models: Small, Medium, Large or another size.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_size: Option<String>,
     /// Custom models.
@@ -138,9 +150,11 @@ pub struct ServedEntitySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst_scaling_enabled: Option<bool>,
     /// Custom models; values may be secret references.
+    #[schemars(extend("maxProperties" = MAX_VARIABLES, "propertyNames" = { "maxLength": 255 }))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment_vars: BTreeMap<String, SecretRef>,
     /// Custom models.
+    #[schemars(length(max = 2048))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_profile_arn: Option<String>,
 }
@@ -150,6 +164,7 @@ pub struct ServedEntitySpec {
 #[schemars(deny_unknown_fields)]
 pub struct ServedModelSpec {
     /// A model of catalog.yaml.
+    #[schemars(length(max = 255))]
     pub model_name: String,
     /// Its version.
     pub model_version: Version,
@@ -160,15 +175,18 @@ pub struct ServedModelSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Custom models.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_size: Option<String>,
     /// Custom models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_type: Option<WorkloadType>,
     /// Custom models; values may be secret references.
+    #[schemars(extend("maxProperties" = MAX_VARIABLES, "propertyNames" = { "maxLength": 255 }))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment_vars: BTreeMap<String, SecretRef>,
     /// Custom models.
+    #[schemars(length(max = 2048))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_profile_arn: Option<String>,
     /// Foundation models: tokens per second kept ready.
@@ -267,9 +285,11 @@ pub struct TrafficSpec {
 #[schemars(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Name of a served entity.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_model_name: Option<String>,
     /// Name of a served entity.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_entity_name: Option<String>,
     /// 0 to 100.
@@ -282,12 +302,15 @@ pub struct RouteSpec {
 #[serde(default)]
 pub struct AutoCaptureSpec {
     /// First part of the table's path.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog_name: Option<String>,
     /// Second part.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_name: Option<String>,
     /// Third part.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_name_prefix: Option<String>,
     /// Whether records are written.
@@ -314,9 +337,11 @@ pub struct TagSpec {
 #[serde(default)]
 pub struct EmailNotificationsSpec {
     /// Mail addresses.
+    #[schemars(length(max = 100), inner(length(max = 320)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on_update_success: Vec<String>,
     /// Mail addresses.
+    #[schemars(length(max = 100), inner(length(max = 320)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on_update_failure: Vec<String>,
 }
@@ -330,12 +355,14 @@ pub struct TelemetrySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_names: Option<TelemetryTablesSpec>,
     /// Profile.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub telemetry_profile_id: Option<String>,
     /// Sampled records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inference_table_config: Option<TelemetryInferenceTableSpec>,
     /// What is exported.
+    #[schemars(length(max = 100))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub enabled_telemetry_features: Vec<TelemetryFeature>,
 }
@@ -346,15 +373,19 @@ pub struct TelemetrySpec {
 #[serde(default)]
 pub struct TelemetryTablesSpec {
     /// Logs.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs_table: Option<String>,
     /// Metrics.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_table: Option<String>,
     /// Traces.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces_table: Option<String>,
     /// Annotations.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations_table: Option<String>,
 }
@@ -365,6 +396,7 @@ pub struct TelemetryTablesSpec {
 #[serde(default)]
 pub struct TelemetryInferenceTableSpec {
     /// Name of the table.
+    #[schemars(length(max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Share of calls recorded.

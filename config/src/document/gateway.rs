@@ -258,6 +258,10 @@ pub struct JwtIssuerSpec {
     #[schemars(length(min = 1, max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_claim: Option<String>,
+    /// Put before the names of its users and service principals, so that they are no one else's, for example `okta:`. Default: nothing.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_prefix: Option<String>,
     /// Claim with the application id of a service principal, for tokens without the user's claim.
     #[schemars(length(min = 1, max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -266,7 +270,7 @@ pub struct JwtIssuerSpec {
     #[schemars(length(min = 1, max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups_claim: Option<String>,
-    /// What the issuer's groups are called here; with entries, all other groups are dropped.
+    /// What the issuer's groups are called here; with entries, all other groups are dropped. Only an entry leads to `admins`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, String>,
     /// How far clocks may differ, at most 10m. Default: 60s.

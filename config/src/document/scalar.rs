@@ -181,6 +181,7 @@ impl fmt::Debug for SecretRef {
 
 inline_schema!(SecretRef, {
     "type": "string",
+    "maxLength": 4096,
     "description": "A secret reference: {{secrets/scope/key}}, in files also {{env/NAME}} and {{file/PATH}}."
 });
 

@@ -1,18 +1,17 @@
 //! One API write: a document compiled against the served state, and the state that it makes.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::EditError;
+use super::{Basis, EditError};
 use crate::{
     compile::{self, Context, Door, Findings},
     dependencies::Dependencies,
     diagnostic::{Diagnostic, Diagnostics, Pointer, Problem, Severity},
     document::{EndpointSpec, NAME_EXPECTED, is_name},
-    inputs::{ENDPOINTS_FOLDER, FILE_COUNT_LIMIT, FILE_LIMIT, endpoint_paths},
+    inputs::{ENDPOINTS_FOLDER, FILE_COUNT_LIMIT, FILE_LIMIT, content_of, endpoint_paths},
     schema,
     secret::Resolver,
     snapshot::{Endpoint, Snapshot},
@@ -31,7 +30,7 @@ pub(super) struct Change {
 }
 
 struct Compiled {
-    text: String,
+    text: Arc<str>,
     endpoint: Arc<Endpoint>,
     warnings: Vec<Diagnostic>,
     dependencies: Dependencies,
@@ -82,7 +81,7 @@ impl Change {
     /// Puts it on disk, unless the file is not the one that `current` was made of any more.
     pub fn write(&self, folder: &Path, current: &Snapshot) -> Result<(), EditError> {
         let path = folder.join(&self.file);
-        let before = current.documents.get(&self.file).map(String::as_str);
+        let before = current.documents.get(&self.file).map(|text| &**text);
         let written = match (&self.compiled, before) {
             (Some(compiled), _) => write::make_folder(&folder.join(ENDPOINTS_FOLDER))
                 .and_then(|()| write::replace(&path, before, &compiled.text)),
@@ -96,30 +95,27 @@ impl Change {
         }
     }
 
-    /// The state after it, without its number and digest, and what its documents depend on.
-    pub fn apply(
-        self,
-        current: &Snapshot,
-        parts: &BTreeMap<PathBuf, Dependencies>,
-    ) -> (Snapshot, BTreeMap<PathBuf, Dependencies>) {
+    /// The state after it, without its number and digest.
+    pub fn apply(self, current: &Snapshot, basis: &mut Basis) -> Snapshot {
         let mut snapshot = current.clone();
-        let mut parts = parts.clone();
         snapshot.warnings.retain(|warning| warning.file != self.file);
         match self.compiled {
             Some(Compiled { text, endpoint, warnings, dependencies }) => {
                 snapshot.warnings.extend(warnings);
                 snapshot.warnings.sort();
                 snapshot.endpoints.insert(self.name, endpoint);
+                basis.contents.insert(self.file.clone(), content_of(&text));
                 snapshot.documents.insert(self.file.clone(), text);
-                parts.insert(self.file, dependencies);
+                basis.parts.insert(self.file, dependencies);
             }
             None => {
                 snapshot.endpoints.remove(&self.name);
                 snapshot.documents.remove(&self.file);
-                parts.remove(&self.file);
+                basis.contents.remove(&self.file);
+                basis.parts.remove(&self.file);
             }
         }
-        (snapshot, parts)
+        snapshot
     }
 }
 
@@ -160,7 +156,12 @@ fn compiled(
         Some(endpoint) if !problems.iter().any(is_error) => {
             let place = |problem: &Problem| Diagnostic::of_problem(file, document.position(problem), problem);
             let warnings = Diagnostics::new(problems.iter().map(place).collect()).into_vec();
-            Ok(Compiled { text, endpoint: Arc::new(endpoint), warnings, dependencies: findings.dependencies })
+            Ok(Compiled {
+                text: text.into(),
+                endpoint: Arc::new(endpoint),
+                warnings,
+                dependencies: findings.dependencies,
+            })
         }
         _ => {
             problems.retain(is_error);

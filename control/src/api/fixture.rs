@@ -10,7 +10,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use weirgate_config::snapshot::{Model, ModelId};
 use weirgate_config::{Keeper, NoSecrets, Snapshot, load_documents};
-use weirgate_policy::identity::{Principal, PrincipalKind};
+use weirgate_policy::identity::{Principal, PrincipalKind, Warrant};
 
 use crate::{Caller, Control, DataPlane, Deployment, Store, audit, lifecycle};
 
@@ -141,7 +141,8 @@ pub(crate) async fn send(
 ) -> (u16, HeaderMap, Value) {
     let mut request = http::Request::builder().method(method).uri(path).body(Body::from(body.to_vec())).unwrap();
     if let Some(who) = who {
-        let caller = Caller { principal: Arc::new(who), address: None, request_id: "r-1".into() };
+        let caller =
+            Caller { principal: Arc::new(who), warrant: Warrant::default(), address: None, request_id: "r-1".into() };
         request.extensions_mut().insert(caller);
     }
     let response = router.clone().oneshot(request).await.unwrap();

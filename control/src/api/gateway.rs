@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use weirgate_config::{Diagnostic, Severity};
+use weirgate_policy::door::Refusal;
 use weirgate_policy::reason::Reason;
 
 use super::{Answer, Method, Problem, Request, Route};
@@ -17,7 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .admin()
         .answers::<GatewayStatus>(),
-        Route::new(Method::Post, "/oidc/v1/token", "OAuth for machines; not offered by this gateway.", no_oauth)
+        Route::new(Method::Post, OAUTH_PATH, "OAuth for machines; not offered by this gateway.", no_oauth)
             .refuses(&[Reason::NotImplemented]),
     ]
 }
@@ -57,8 +58,16 @@ fn lines<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic>) -> Vec<String> {
 }
 
 fn no_oauth(_: Request) -> Result<Answer, Problem> {
-    Err(Problem::new(
+    Err(oauth_refusal().into())
+}
+
+/// Where OAuth clients ask for tokens.
+pub const OAUTH_PATH: &str = "/oidc/v1/token";
+
+/// What they are told; they bring no token of the gateway's yet, so it is said before anyone is asked for one.
+pub fn oauth_refusal() -> Refusal {
+    Refusal::new(
         Reason::NotImplemented,
         "this gateway does not issue OAuth tokens; make a token at POST /api/2.0/token/create, or send a JWT of an issuer that weirgate.yaml names",
-    ))
+    )
 }

@@ -5,6 +5,7 @@ mod catalog;
 mod endpoints;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gate;
 mod gateway;
 mod me;
 mod observe;
@@ -20,6 +21,7 @@ mod tokens;
 use std::sync::Arc;
 
 pub use answer::{Answer, Problem};
+pub use gateway::{OAUTH_PATH, oauth_refusal};
 pub use request::Request;
 pub use route::{Method, Route};
 

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use weirgate_policy::identity::ADMINS;
 use weirgate_policy::reason::Reason;
 
+use super::gate::Gate;
 use super::request::Parameters;
 use super::route::Method;
 use super::{Answer, Problem, Request, Route};
@@ -21,19 +22,20 @@ use crate::{Caller, Control};
 /// The axum router of a table of routes.
 pub(super) fn router(routes: Vec<Route>, control: Arc<Control>) -> axum::Router {
     let table = Arc::new(Table(routes.into_iter().map(Arc::new).collect()));
+    let gate = Arc::new(Gate::new());
     axum::Router::new().fallback(move |request: axum::extract::Request| {
-        let (table, control) = (table.clone(), control.clone());
-        async move { answer(&table, control, request).await }
+        let (table, gate, control) = (table.clone(), gate.clone(), control.clone());
+        async move { answer(&table, &gate, control, request).await }
     })
 }
 
-async fn answer(table: &Table, control: Arc<Control>, request: axum::extract::Request) -> Response {
+async fn answer(table: &Table, gate: &Gate, control: Arc<Control>, request: axum::extract::Request) -> Response {
     let head = request.method() == http::Method::HEAD;
-    let response = serve(table, control, request).await;
+    let response = serve(table, gate, control, request).await;
     if head { response.map(|_| Body::empty()) } else { response }
 }
 
-async fn serve(table: &Table, control: Arc<Control>, request: axum::extract::Request) -> Response {
+async fn serve(table: &Table, gate: &Gate, control: Arc<Control>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
     // The gateway has authenticated before; nothing gets through if it forgets to.
     let Some(caller) = parts.extensions.get::<Caller>().cloned() else {
@@ -51,7 +53,19 @@ async fn serve(table: &Table, control: Arc<Control>, request: axum::extract::Req
     let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let request = Request { control, caller, path, query, body, host, target: Arc::new(OnceLock::new()) };
-    let result = tokio::task::spawn_blocking(move || run(&route, request)).await;
+    let pass = match route.method {
+        Method::Get => None,
+        _ => match gate.enter().await {
+            Ok(pass) => Some(pass),
+            Err(refusal) => return Problem(refusal).into_response(),
+        },
+    };
+    // The pass goes with the work, which goes on when the client leaves.
+    let work = move || {
+        let _pass = pass;
+        run(&route, request)
+    };
+    let result = tokio::task::spawn_blocking(work).await;
     // The task cannot panic; it is lost only when the runtime stops.
     result.unwrap_or_else(|_| Err(Problem::new(Reason::Overloaded, "the gateway is stopping"))).into_response()
 }

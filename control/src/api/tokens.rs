@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weirgate_config::schema;
 use weirgate_config::structure::Shape;
-use weirgate_policy::identity::{ADMINS, Principal, PrincipalKind};
+use weirgate_policy::identity::{ADMINS, Principal, PrincipalKind, Warrant};
 use weirgate_policy::reason::Reason;
 
 use super::{Answer, Method, Problem, Request, Route};
@@ -137,27 +137,31 @@ fn create(request: Request) -> Result<Answer, Problem> {
     static SHAPE: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::of::<CreateToken>()));
     let asked: CreateToken = request.body(&SHAPE)?;
     let whose = request.caller.principal.clone();
-    make(&request, &whose, asked.comment, asked.lifetime_seconds)
+    make(&request, &whose, request.caller.warrant, asked.comment, asked.lifetime_seconds)
 }
 
 fn create_on_behalf(request: Request) -> Result<Answer, Problem> {
     static SHAPE: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::of::<CreateOnBehalf>()));
     let asked: CreateOnBehalf = request.body(&SHAPE)?;
-    request.concerns(&asked.application_id);
-    request.control.store.ensure_service_principal(&asked.application_id, &request.caller.principal.name)?;
     let kind = PrincipalKind::ServicePrincipal;
     let whose = Principal { kind, name: Arc::from(asked.application_id), groups: Vec::new(), admin: false };
-    make(&request, &whose, asked.comment, asked.lifetime_seconds)
+    // The first target counts, and that of a success names the token too.
+    let known = request.control.store.ensure_service_principal(&whose.name, &request.caller.principal.name);
+    let made = known
+        .map_err(Problem::from)
+        .and_then(|_| make(&request, &whose, Warrant::default(), asked.comment, asked.lifetime_seconds));
+    made.inspect_err(|_| request.concerns(&whose.name))
 }
 
 fn make(
     request: &Request,
     whose: &Principal,
+    warrant: Warrant,
     comment: Option<String>,
     lifetime: Option<u64>,
 ) -> Result<Answer, Problem> {
     let (by, comment) = (&request.caller.principal.name, comment.unwrap_or_default());
-    let (token_value, token) = request.control.store.create_token(whose, by, &comment, lifetime)?;
+    let (token_value, token) = request.control.store.mint_token(whose, warrant, by, &comment, lifetime)?;
     request.concerns(&format!("{}/{}", whose.name, token.id));
     request.control.plane.tokens_changed();
     Ok(Answer::json(&CreatedToken { token_value, token_info: token.into() }))

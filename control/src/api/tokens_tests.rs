@@ -84,6 +84,8 @@ async fn administrators_manage_everybodys_tokens() {
     assert_eq!(call(&gateway, ada(), "POST", on_behalf, asked.clone()).await.0, 403);
     let (status, made) = call(&gateway, root(), "POST", on_behalf, asked).await;
     assert_eq!((status, &made["token_info"]["expiry_time"]), (200, &json!(-1)));
+    let target = gateway.audit().last().unwrap()["target"].clone();
+    assert_eq!(target, format!("app-1/{}", made["token_info"]["token_id"].as_str().unwrap()));
     let stored = gateway.control.store.tokens_of(PrincipalKind::ServicePrincipal, "app-1").unwrap();
     assert_eq!((stored[0].admin, stored[0].groups.len(), &*stored[0].created_by), (false, 0, "root"));
     assert!(!gateway.control.store.ensure_service_principal("app-1", "").unwrap(), "it is known");

@@ -60,13 +60,14 @@ fn time(claims: &Claims, name: &'static str) -> Result<Option<u64>, Refused> {
 }
 
 fn subject(claims: &Claims, config: &JwtIssuer) -> Result<(PrincipalKind, Arc<str>), Refused> {
+    let named = |name: &str| Arc::from(format!("{}{name}", config.user_prefix));
     if let Some(value) = claim(claims, &config.user_claim) {
         let name = value.as_str().and_then(usable_name).ok_or(Refused::Claim("of the user"))?;
-        return Ok((PrincipalKind::User, name.into()));
+        return Ok((PrincipalKind::User, named(name)));
     }
     let value = config.service_principal_claim.as_ref().and_then(|name| claim(claims, name)).ok_or(Refused::Nobody)?;
     let name = value.as_str().and_then(usable_name).ok_or(Refused::Claim("of the service principal"))?;
-    Ok((PrincipalKind::ServicePrincipal, name.into()))
+    Ok((PrincipalKind::ServicePrincipal, named(name)))
 }
 
 fn groups(claims: &Claims, config: &JwtIssuer) -> Result<Vec<Arc<str>>, Refused> {
@@ -82,7 +83,12 @@ fn groups(claims: &Claims, config: &JwtIssuer) -> Result<Vec<Arc<str>>, Refused>
     }
     let mut groups: Vec<Arc<str>> = Vec::with_capacity(names.len());
     for name in names {
-        let ours = if config.groups.is_empty() { Some(name.into()) } else { config.groups.get(name).cloned() };
+        let ours = match config.groups.get(name) {
+            Some(ours) => Some(ours.clone()),
+            // An administrator is made by an entry alone: who may name a group there need not be trusted that far.
+            None if config.groups.is_empty() && name != ADMINS => Some(name.into()),
+            None => None,
+        };
         // Everybody is in that one anyway.
         groups.extend(ours.filter(|group| &**group != EVERYONE && !groups.contains(group)));
     }

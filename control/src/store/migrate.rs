@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::ControlError;
 
 /// Step `n` leads from version `n` to `n + 1`.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Brings the schema up to date, in one transaction; refuses a database that a newer weirgate wrote.
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), ControlError> {

@@ -39,6 +39,7 @@ pub struct Store {
     workspace_id: String,
     keyring: keyring::Keyring,
     cache: endpoints::Cache,
+    saved: documents::Saved,
 }
 
 impl Store {
@@ -66,6 +67,7 @@ impl Store {
             workspace_id,
             keyring: keyring::Keyring::new(folder),
             cache,
+            saved: documents::Saved::default(),
         })
     }
 

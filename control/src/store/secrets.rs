@@ -24,8 +24,12 @@ const NOTED_EVERY: u64 = KEPT_UNUSED / 7;
 pub const NAME_PATTERN: &str = "^[A-Za-z0-9_.-]{1,128}$";
 /// Longest value in bytes.
 pub const MAX_VALUE: usize = 128 << 10;
-/// Most secrets in a scope, and most scopes that callers may make.
+/// Most secrets in a scope.
 const MAX_COUNT: usize = 1000;
+/// Most scopes of one creator who is no administrator, so that nobody can take all.
+const MAX_SCOPES_OF_ONE: usize = 100;
+/// Most scopes of all callers together.
+const MAX_SCOPES: usize = 10_000;
 
 /// A secret without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +52,14 @@ impl Store {
                 return Err(Refusal::new(Reason::ScopeExists, text).into());
             }
             // Callers' scopes alone: the gateway's own are as many as there are endpoints.
-            if scope_names(transaction)?.len() > MAX_COUNT {
-                return Err(invalid(format!("there are {MAX_COUNT} secret scopes; delete one first")).into());
+            if scope_names(transaction)?.len() > MAX_SCOPES {
+                return Err(invalid(format!("there are {MAX_SCOPES} secret scopes; delete one first")).into());
+            }
+            let made = "SELECT count(*) FROM scopes WHERE created_by = ?1";
+            let made: i64 = transaction.query_row(made, [creator], |row| row.get(0))?;
+            if !caller.principal.in_group(ADMINS) && from_sql(made) > MAX_SCOPES_OF_ONE as u64 {
+                let text = format!("{creator} has made {MAX_SCOPES_OF_ONE} secret scopes; delete one, or ask an administrator to make it");
+                return Err(invalid(text).into());
             }
             acls::put(transaction, scope, &Acl { principal, permission: Permission::Manage })
         })

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use weirgate_policy::identity::{Principal, PrincipalKind};
+use weirgate_policy::identity::{Principal, PrincipalKind, Warrant};
 
 use super::*;
 
 fn caller(name: &str, groups: &[&str], admin: bool) -> Caller {
     let groups = groups.iter().map(|group| Arc::from(*group)).collect();
     let principal = Principal { kind: PrincipalKind::User, name: name.into(), groups, admin };
-    Caller { principal: Arc::new(principal), address: None, request_id: "r".into() }
+    Caller { principal: Arc::new(principal), warrant: Warrant::default(), address: None, request_id: "r".into() }
 }
 
 struct Fixture {
@@ -216,4 +216,21 @@ fn no_value_is_on_disk_and_a_moved_one_does_not_open() {
     store.write(|transaction| Ok(transaction.execute(swap, [])?)).unwrap();
     assert_eq!(store.get("prod", "b"), None);
     assert_eq!(store.get("prod", "a").unwrap().as_bytes(), planted);
+}
+
+#[test]
+fn who_is_no_administrator_makes_a_hundred_scopes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (ada, root) = (caller("ada", &[], false), caller("root", &[], true));
+    for n in 0..100 {
+        store.create_scope(&ada, &format!("a{n}"), false).unwrap();
+    }
+    assert!(matches!(store.create_scope(&ada, "one-more", false), Err(ControlError::Refused(_))));
+    store.create_scope(&caller("eve", &[], false), "eves", false).unwrap();
+    for n in 0..101 {
+        store.create_scope(&root, &format!("r{n}"), false).unwrap();
+    }
+    store.delete_scope(&ada, "a0").unwrap();
+    store.create_scope(&ada, "one-more", false).unwrap();
 }

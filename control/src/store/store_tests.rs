@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use super::*;
 
-type Documents = BTreeMap<PathBuf, String>;
+type Documents = BTreeMap<PathBuf, Arc<str>>;
 
 fn documents(text: &str) -> Documents {
     Documents::from([("weirgate.yaml".into(), text.into()), ("endpoints/a.yaml".into(), "name: a".into())])
@@ -80,6 +81,16 @@ fn a_write_counts_as_elsewhere_only_for_the_others() {
     one.ensure_service_principal("a", "").unwrap();
     two.ensure_service_principal("b", "").unwrap();
     assert!(one.changed_elsewhere().unwrap() && two.changed_elsewhere().unwrap());
+}
+
+#[test]
+fn what_another_process_saved_is_replaced_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (Store::open(folder.path()).unwrap(), Store::open(folder.path()).unwrap());
+    one.save_documents(&documents("threads: 1")).unwrap();
+    two.save_documents(&documents("threads: 2")).unwrap();
+    one.save_documents(&documents("threads: 1")).unwrap();
+    assert_eq!(one.documents().unwrap(), documents("threads: 1"));
 }
 
 #[test]

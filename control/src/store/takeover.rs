@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use weirgate_policy::identity::PrincipalKind;
+use weirgate_policy::identity::{PrincipalKind, Warrant};
 
 use super::documents;
 use super::tokens::{self, Token};
@@ -80,6 +80,7 @@ fn read_tokens(path: &Path) -> Result<Option<Vec<Token>>, ControlError> {
             name: old.user,
             groups: old.groups,
             admin: old.admin,
+            warrant: Warrant::default(),
             comment: String::new(),
             created_at: old.created_at.saturating_mul(1000),
             created_by: String::new(),

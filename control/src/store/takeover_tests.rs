@@ -33,7 +33,7 @@ fn older_files_are_taken_over_once() {
     fs::rename(path.join("last-good.json.migrated"), path.join(DOCUMENTS)).unwrap();
     let store = Store::open(path).unwrap();
     assert_eq!(store.tokens().unwrap().len(), 2);
-    assert_eq!(store.documents().unwrap()[Path::new("weirgate.yaml")], "threads: 2");
+    assert_eq!(&*store.documents().unwrap()[Path::new("weirgate.yaml")], "threads: 2");
     assert!(!exists(path, TOKENS) && !exists(path, DOCUMENTS));
 }
 

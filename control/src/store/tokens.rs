@@ -3,7 +3,7 @@
 use rand::RngCore;
 use rusqlite::{Connection, Row, params};
 use weirgate_policy::door::Refusal;
-use weirgate_policy::identity::{Principal, PrincipalKind, TokenHash, hash_token};
+use weirgate_policy::identity::{Principal, PrincipalKind, Source, TokenHash, Warrant, hash_token};
 use weirgate_policy::reason::Reason;
 use zeroize::Zeroizing;
 
@@ -31,6 +31,8 @@ pub struct Token {
     pub groups: Vec<String>,
     /// Whether the principal was an administrator then.
     pub admin: bool,
+    /// What groups and admin right rest on.
+    pub warrant: Warrant,
     /// Free text.
     pub comment: String,
     /// Milliseconds.
@@ -59,13 +61,25 @@ impl Store {
         self.select_tokens("kind = ?1 AND name = ?2", [kind_name(kind), name])
     }
 
-    /// Makes a token for a principal. The text is returned once and cannot be had again.
+    /// Makes a token that holds the principal's rights by itself. The text is returned once and cannot be had again.
     ///
     /// # Errors
     /// [`Reason::BadRequest`] if the principal has ten thousand already.
     pub fn create_token(
         &self,
         whose: &Principal,
+        by: &str,
+        comment: &str,
+        lifetime_seconds: Option<u64>,
+    ) -> Result<(String, Token), ControlError> {
+        self.mint_token(whose, Warrant::default(), by, comment, lifetime_seconds)
+    }
+
+    /// As [`Store::create_token`], with rights that are worth no more than what they rest on.
+    pub fn mint_token(
+        &self,
+        whose: &Principal,
+        warrant: Warrant,
         by: &str,
         comment: &str,
         lifetime_seconds: Option<u64>,
@@ -79,6 +93,7 @@ impl Store {
             name: whose.name.to_string(),
             groups: whose.groups.iter().map(|group| group.to_string()).collect(),
             admin: whose.admin,
+            warrant,
             comment: comment.into(),
             created_at: now,
             created_by: by.into(),
@@ -115,7 +130,7 @@ impl Store {
         let now = now_ms();
         self.read(|connection| {
             let mut select = connection.prepare(&format!(
-                "SELECT id, sha256, kind, name, groups, admin, comment, created_at, created_by, expires_at FROM tokens \
+                "SELECT id, sha256, kind, name, groups, admin, comment, created_at, created_by, expires_at, rights, rights_end FROM tokens \
                  WHERE {which} ORDER BY created_at, id"
             ))?;
             let tokens = select.query_map(rusqlite::params_from_iter(values), from_row)?;
@@ -132,8 +147,9 @@ pub(super) fn new_id() -> String {
 
 /// A token that is there already is left as it is.
 pub(super) fn insert(connection: &Connection, token: &Token) -> Result<(), ControlError> {
-    let insert = "INSERT INTO tokens (id, sha256, kind, name, groups, admin, comment, created_at, created_by, expires_at) \
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (sha256) DO NOTHING";
+    let insert = "INSERT INTO tokens (id, sha256, kind, name, groups, admin, comment, created_at, created_by, expires_at, \
+                  rights, rights_end) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (sha256) DO NOTHING";
     connection.execute(
         insert,
         params![
@@ -147,6 +163,8 @@ pub(super) fn insert(connection: &Connection, token: &Token) -> Result<(), Contr
             to_sql(token.created_at),
             token.created_by,
             token.expires_at.map(to_sql),
+            source_name(token.warrant.source),
+            token.warrant.ends_at.map(to_sql),
         ],
     )?;
     Ok(())
@@ -177,6 +195,10 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         created_at: from_sql(row.get(7)?),
         created_by: row.get(8)?,
         expires_at: row.get::<_, Option<i64>>(9)?.map(from_sql),
+        warrant: Warrant {
+            source: source(&row.get::<_, String>(10)?),
+            ends_at: row.get::<_, Option<i64>>(11)?.map(from_sql),
+        },
     })
 }
 
@@ -186,6 +208,19 @@ fn kind_name(kind: PrincipalKind) -> &'static str {
         PrincipalKind::User => "user",
         PrincipalKind::ServicePrincipal => "service_principal",
     }
+}
+
+/// As the schema spells it.
+fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Own => "own",
+        Source::Configured => "configured",
+        Source::Claimed => "claimed",
+    }
+}
+
+fn source(name: &str) -> Source {
+    [Source::Own, Source::Claimed].into_iter().find(|source| source_name(*source) == name).unwrap_or(Source::Configured)
 }
 
 #[cfg(test)]

@@ -92,11 +92,22 @@ fn concurrent_writers_lose_nothing() {
 fn a_principal_has_ten_thousand_tokens_at_most() {
     let (_folder, store) = store();
     let fill = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 9999) \
-                INSERT INTO tokens SELECT hex(n), randomblob(32), 'user', 'ada', '[]', 0, '', 0, '', NULL FROM n";
+                INSERT INTO tokens SELECT hex(n), randomblob(32), 'user', 'ada', '[]', 0, '', 0, '', NULL, 'own', NULL FROM n";
     store.write(|transaction| Ok(transaction.execute(fill, [])?)).unwrap();
     store.create_token(&principal(USER, "ada"), "", "", None).unwrap();
     assert!(matches!(store.create_token(&principal(USER, "ada"), "", "", None), Err(ControlError::Refused(_))));
     store.create_token(&principal(USER, "eve"), "", "", None).unwrap();
     store.create_token(&principal(PROGRAM, "ada"), "", "", None).unwrap();
     assert_eq!(store.tokens().unwrap().len(), 10_002);
+}
+
+#[test]
+fn what_the_rights_of_a_minted_token_rest_on_is_kept() {
+    let (_folder, store) = store();
+    for source in [Source::Own, Source::Configured, Source::Claimed] {
+        let warrant = Warrant { source, ends_at: Some(7) };
+        let (_, token) = store.mint_token(&principal(USER, "ada"), warrant, "ada", "", None).unwrap();
+        assert_eq!(token.warrant, warrant);
+        assert!(store.tokens().unwrap().contains(&token));
+    }
 }

@@ -45,6 +45,52 @@ impl Principal {
     pub fn in_group(&self, group: &str) -> bool {
         group == EVERYONE || (group == ADMINS && self.admin) || self.groups.iter().any(|g| &**g == group)
     }
+
+    /// The same account without any rights.
+    fn bare(&self) -> Principal {
+        Principal { kind: self.kind, name: self.name.clone(), groups: Vec::new(), admin: false }
+    }
+
+    /// The same account with those of its rights that any of `sources` has too.
+    pub fn within(&self, sources: &[&Principal]) -> Principal {
+        let has = |group: &str| sources.iter().any(|source| source.in_group(group));
+        let groups = self.groups.iter().filter(|group| has(group)).cloned().collect();
+        Principal { groups, admin: self.admin && has(ADMINS), ..self.bare() }
+    }
+}
+
+/// Where the rights of a caller (groups, administration) come from; a token that the caller makes gets them no firmer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// They were given to the token itself, on the command line or by the environment.
+    #[default]
+    Own,
+    /// From the configuration's tokens of the principal.
+    Configured,
+    /// From an identity provider's claims.
+    Claimed,
+}
+
+/// What a caller's rights rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Warrant {
+    /// Where they come from.
+    pub source: Source,
+    /// Milliseconds since the epoch from which on they are void; `None` = never.
+    pub ends_at: Option<u64>,
+}
+
+/// A token for a [`Directory`].
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Of the token.
+    pub hash: TokenHash,
+    /// Whose it is, with the rights that it has until the warrant ends.
+    pub principal: Principal,
+    /// Milliseconds since the epoch from which on it is not accepted any more.
+    pub expires_at: Option<u64>,
+    /// What the rights rest on.
+    pub warrant: Warrant,
 }
 
 /// A token that is accepted.
@@ -69,16 +115,15 @@ struct Known {
     principal: Arc<Principal>,
     /// Milliseconds since the epoch.
     expires_at: Option<u64>,
+    warrant: Warrant,
+    /// The principal after the end of the warrant.
+    bare: Arc<Principal>,
 }
 
 impl Directory {
-    /// From hashes, principals, and the milliseconds since the epoch from which on the token is not accepted any more; a
-    /// hash that comes twice keeps its last principal. `decided` replaces groups and admin right of the principals that
-    /// it names, whatever their tokens say.
-    pub fn new(
-        tokens: impl IntoIterator<Item = (TokenHash, Principal, Option<u64>)>,
-        decided: impl IntoIterator<Item = Principal>,
-    ) -> Self {
+    /// A hash that comes twice keeps its last entry. `decided` replaces groups and admin right of the principals that it
+    /// names, whatever their tokens say.
+    pub fn new(tokens: impl IntoIterator<Item = Entry>, decided: impl IntoIterator<Item = Principal>) -> Self {
         let decided = decided.into_iter().map(|p| ((p.kind, p.name.clone()), Arc::new(p))).collect();
         let mut directory = Directory { tokens: HashMap::new(), decided };
         // One allocation for all tokens of a principal.
@@ -91,8 +136,13 @@ impl Directory {
                 principal
             }
         };
-        let tokens = tokens.into_iter().map(|(hash, principal, expires_at)| {
-            (hash, Known { principal: directory.decided(share(principal)), expires_at })
+        let tokens = tokens.into_iter().map(|Entry { hash, principal, expires_at, warrant }| {
+            let bare = if warrant.ends_at.is_some() { principal.bare() } else { principal.clone() };
+            let (own, bare) = (share(principal), directory.decided(share(bare)));
+            let principal = directory.decided(own.clone());
+            let source = if Arc::ptr_eq(&own, &principal) { warrant.source } else { Source::Configured };
+            let warrant = Warrant { source, ..warrant };
+            (hash, Known { principal, expires_at, warrant, bare })
         });
         directory.tokens = tokens.collect();
         directory
@@ -106,10 +156,13 @@ impl Directory {
         self.decided.get(&(principal.kind, principal.name.clone())).cloned().unwrap_or(principal)
     }
 
-    /// The principal of a token at `now` (milliseconds since the epoch), if it is known and not expired.
-    pub fn authenticate(&self, token: &[u8], now: u64) -> Option<&Arc<Principal>> {
+    /// The principal of a token at `now` (milliseconds since the epoch) and what its rights rest on, if the token is known
+    /// and not expired.
+    pub fn authenticate(&self, token: &[u8], now: u64) -> Option<(&Arc<Principal>, Warrant)> {
         let known = self.tokens.get(&hash_token(token))?;
-        known.expires_at.is_none_or(|end| now < end).then_some(&known.principal)
+        let before = |end: Option<u64>| end.is_none_or(|end| now < end);
+        let principal = if before(known.warrant.ends_at) { &known.principal } else { &known.bare };
+        before(known.expires_at).then_some((principal, known.warrant))
     }
 }
 
@@ -127,13 +180,48 @@ mod tests {
     fn directory(expires_at: Option<u64>) -> Directory {
         let principal =
             Principal { kind: PrincipalKind::User, name: "ada".into(), groups: vec!["research".into()], admin: false };
-        Directory::new([(hash_token(b"secret"), principal, expires_at)], [])
+        Directory::new([entry(b"secret", principal, expires_at)], [])
+    }
+
+    fn entry(token: &[u8], principal: Principal, expires_at: Option<u64>) -> Entry {
+        Entry { hash: hash_token(token), principal, expires_at, warrant: Warrant::default() }
+    }
+
+    #[test]
+    fn rights_end_with_their_warrant_and_the_token_goes_on() {
+        let root =
+            Principal { kind: PrincipalKind::User, name: "ada".into(), groups: vec!["research".into()], admin: true };
+        let warrant = Warrant { source: Source::Claimed, ends_at: Some(100) };
+        let minted = Entry { warrant, ..entry(b"minted", root.clone(), None) };
+        let known = Directory::new([minted.clone()], []);
+        let (before, seen) = known.authenticate(b"minted", 99).unwrap();
+        assert!(before.in_group("research") && before.in_group(ADMINS) && seen == warrant);
+        let (after, _) = known.authenticate(b"minted", 100).unwrap();
+        assert!(*after.name == *root.name && !after.in_group("research") && !after.in_group(ADMINS));
+        let known = Directory::new([minted], [root]);
+        let (decided, warrant) = known.authenticate(b"minted", 100).unwrap();
+        assert!(decided.in_group(ADMINS) && warrant.source == Source::Configured, "the configuration decides");
+    }
+
+    #[test]
+    fn rights_within_sources_are_those_that_a_source_has_too() {
+        let of = |groups: &[&str], admin| Principal {
+            kind: PrincipalKind::User,
+            name: "ada".into(),
+            groups: groups.iter().map(|group| (*group).into()).collect(),
+            admin,
+        };
+        let root = of(&["a", "b"], true);
+        assert_eq!(root.within(&[]), of(&[], false));
+        assert_eq!(root.within(&[&of(&["b", "c"], false)]), of(&["b"], false));
+        assert_eq!(root.within(&[&of(&["a"], false), &of(&["b"], true)]), root);
+        assert_eq!(of(&["a"], false).within(&[&root]), of(&["a"], false), "nothing is added");
     }
 
     #[test]
     fn only_the_whole_token_is_known() {
         let known = directory(None);
-        assert_eq!(&*known.authenticate(b"secret", 0).unwrap().name, "ada");
+        assert_eq!(&*known.authenticate(b"secret", 0).unwrap().0.name, "ada");
         for wrong in [&b"secre"[..], b"secret ", b"", b"Secret"] {
             assert!(known.authenticate(wrong, 0).is_none());
         }
@@ -163,7 +251,7 @@ mod tests {
             groups: groups.iter().map(|g| (*g).into()).collect(),
             admin,
         };
-        let token = |text: &[u8], kind| (hash_token(text), of(kind, &["old"], true), None);
+        let token = |text: &[u8], kind| entry(text, of(kind, &["old"], true), None);
         let known = Directory::new(
             [
                 token(b"a", PrincipalKind::User),
@@ -172,10 +260,10 @@ mod tests {
             ],
             [of(PrincipalKind::User, &["new"], false)],
         );
-        let a = known.authenticate(b"a", 0).unwrap();
+        let (a, _) = known.authenticate(b"a", 0).unwrap();
         assert!(a.in_group("new") && !a.in_group("old") && !a.in_group(ADMINS));
-        assert!(Arc::ptr_eq(a, known.authenticate(b"b", 0).unwrap()));
-        assert!(known.authenticate(b"c", 0).unwrap().in_group("old"), "a service principal is another account");
+        assert!(Arc::ptr_eq(a, known.authenticate(b"b", 0).unwrap().0));
+        assert!(known.authenticate(b"c", 0).unwrap().0.in_group("old"), "a service principal is another account");
         let verdict = Arc::new(of(PrincipalKind::User, &["claimed"], true));
         assert!(known.decided(verdict).in_group("new"));
     }
@@ -183,7 +271,7 @@ mod tests {
     #[test]
     fn groups() {
         let known = directory(None);
-        let ada = known.authenticate(b"secret", 0).unwrap();
+        let (ada, _) = known.authenticate(b"secret", 0).unwrap();
         assert!(ada.in_group("research") && ada.in_group(EVERYONE));
         assert!(!ada.in_group(ADMINS) && !ada.in_group("sales"));
     }

@@ -1,5 +1,6 @@
 //! Whether a principal may do something with an endpoint (contract §2.3).
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use crate::identity::{ADMINS, Principal, PrincipalKind};
@@ -38,14 +39,9 @@ pub enum Grants {
 impl Grants {
     /// The highest level that a principal has, if any.
     pub fn level(&self, principal: &Principal) -> Option<Level> {
-        if principal.in_group(ADMINS) {
-            return Some(Level::Manage);
-        }
         match self {
-            Grants::Everyone => Some(Level::Query),
-            Grants::Listed(grants) => {
-                grants.iter().filter(|(to, _)| covers(to, principal)).map(|(_, level)| *level).max()
-            }
+            Grants::Everyone => level_by_all(principal),
+            Grants::Listed(grants) => level_by(grants.iter().map(|(to, level)| (to, *level)), principal),
         }
     }
 
@@ -53,6 +49,22 @@ impl Grants {
     pub fn may_query(&self, principal: &Principal) -> bool {
         self.level(principal) >= Some(Level::Query)
     }
+}
+
+/// The level that a principal has where no list says more.
+pub fn level_by_all(principal: &Principal) -> Option<Level> {
+    level_by(None::<(&Grantee, Level)>, principal).or(Some(Level::Query))
+}
+
+/// The highest level that a list gives to a principal, if any.
+pub fn level_by<G: Borrow<Grantee>>(
+    grants: impl IntoIterator<Item = (G, Level)>,
+    principal: &Principal,
+) -> Option<Level> {
+    if principal.in_group(ADMINS) {
+        return Some(Level::Manage);
+    }
+    grants.into_iter().filter(|(to, _)| covers(to.borrow(), principal)).map(|(_, level)| level).max()
 }
 
 fn covers(grantee: &Grantee, principal: &Principal) -> bool {

@@ -76,7 +76,8 @@ async fn admit<'a>(
 
 /// Who asks, by the bearer token.
 pub async fn authenticate(session: &mut ServerSession, live: &Live) -> Result<Arc<Principal>, Refusal> {
-    live.identities.authenticate(session.get_header(http::header::AUTHORIZATION)).await
+    let header = session.get_header(http::header::AUTHORIZATION);
+    Ok(live.identities.authenticate(header).await?.0)
 }
 
 /// Which served entity answers, and what is asked of it.

@@ -463,7 +463,12 @@ async fn the_url_is_the_one_by_which_the_caller_came() {
     use tower::ServiceExt;
     let bed = Testbed::new();
     bed.ok("POST", "", json!({ "name": "e", "route_optimized": true })).await;
-    let caller = crate::Caller { principal: std::sync::Arc::new(ada()), address: None, request_id: "r".into() };
+    let caller = crate::Caller {
+        principal: std::sync::Arc::new(ada()),
+        warrant: Default::default(),
+        address: None,
+        request_id: "r".into(),
+    };
     let request = http::Request::get("/api/2.0/serving-endpoints/e").header("host", "gateway:8080").extension(caller);
     let request = request.body(axum::body::Body::empty()).unwrap();
     let response = crate::api::router(bed.control.clone()).oneshot(request).await.unwrap();

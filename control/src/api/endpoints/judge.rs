@@ -1,5 +1,7 @@
 //! Whether a document that a request leads to may be one: all rules of contract §§4.2-4.5, 5, 6.2 and 9, all violations in one text.
 
+use std::collections::BTreeMap;
+
 use weirgate_config::compile::{self, Context, Door};
 use weirgate_config::document::{ConfigSpec, EndpointSpec};
 use weirgate_config::rest::Flaws;
@@ -15,6 +17,9 @@ use crate::credentials::{self, is_own, stored};
 use crate::store::acls::Permission;
 use crate::store::endpoints::Record;
 use crate::{Caller, Control, ControlError};
+
+/// References that are looked up: more than a document that the schema allows can hold.
+const MAX_REFERENCES: usize = 2000;
 
 /// A document on trial.
 pub(super) struct Trial<'a> {
@@ -75,12 +80,15 @@ impl<'a> Trial<'a> {
                 found.extend(variables.iter().map(|(name, value)| (at.key(name), value.0.clone())));
             }
         }
-        let problem =
-            |(at, reference): (Pointer, String)| Ok(self.refused(&reference)?.map(|why| Problem::error(at, why)));
-        found.into_iter().map(problem).filter_map(Result::transpose).collect()
+        let mut readable = BTreeMap::new();
+        let mut problem = |(at, reference): (Pointer, String)| {
+            Ok(self.refused(&reference, &mut readable)?.map(|why| Problem::error(at, why)))
+        };
+        found.into_iter().take(MAX_REFERENCES).map(&mut problem).filter_map(Result::transpose).collect()
     }
 
-    fn refused(&self, reference: &str) -> Result<Option<String>, ControlError> {
+    /// Why a reference may not be used. `readable` keeps what is known of each scope.
+    fn refused(&self, reference: &str, readable: &mut BTreeMap<String, bool>) -> Result<Option<String>, ControlError> {
         if matches!(Reference::parse(reference), Some(Reference::Env(_) | Reference::File(_))) {
             let why = "this form of reference is for files only; over REST use {{secrets/scope/key}}";
             return Ok(Some(why.to_owned()));
@@ -90,7 +98,14 @@ impl<'a> Trial<'a> {
             return Ok(Some(format!("the scope `{scope}` is the gateway's own; put the secret into a scope of yours")));
         }
         // One text for both, lest anyone find out which scopes there are.
-        let allowed = self.control.store.permission(self.caller, scope)? >= Some(Permission::Read);
+        let allowed = match readable.get(scope) {
+            Some(allowed) => *allowed,
+            None => {
+                let allowed = self.control.store.permission(self.caller, scope)? >= Some(Permission::Read);
+                readable.insert(scope.to_owned(), allowed);
+                allowed
+            }
+        };
         let why = || format!("there is no scope `{scope}` that {} may READ", self.caller.principal.name);
         Ok((!allowed).then(why))
     }

@@ -22,8 +22,10 @@ pub(super) fn routes() -> Vec<Route> {
 #[serde(default)]
 struct TagsPatch {
     /// Added first; a tag with the same key is overwritten.
+    #[schemars(length(max = 100))]
     add_tags: Vec<TagSpec>,
     /// Keys to delete; unknown ones are no error.
+    #[schemars(length(max = 100), inner(length(max = 127)))]
     delete_tags: Vec<String>,
 }
 

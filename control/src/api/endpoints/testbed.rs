@@ -116,7 +116,12 @@ impl Testbed {
     }
 
     pub fn secret(&self, who: &Principal, scope: &str, key: &str, value: &str) {
-        let caller = Caller { principal: Arc::new(who.clone()), address: None, request_id: "r".into() };
+        let caller = Caller {
+            principal: Arc::new(who.clone()),
+            warrant: Default::default(),
+            address: None,
+            request_id: "r".into(),
+        };
         self.control.store.create_scope(&caller, scope, false).unwrap();
         self.control.store.put_secret(&caller, scope, key, value.as_bytes()).unwrap();
     }

@@ -199,7 +199,13 @@ async fn who_it_is() {
     program["groups"] = "a users admins a".into();
     let program = authenticate(&issuers, &signer.token(&program)).await.unwrap();
     assert_eq!((program.principal.kind, &*program.principal.name), (PrincipalKind::ServicePrincipal, "robot"));
-    assert_eq!((program.principal.groups.clone(), program.principal.admin), (vec!["a".into(), "admins".into()], true));
+    assert_eq!((program.principal.groups.clone(), program.principal.admin), (vec!["a".into()], false));
+
+    let mut prefixed = super::config(&provider);
+    prefixed.user_prefix = "okta:".into();
+    issuers.configure(std::slice::from_ref(&prefixed), true);
+    let user = authenticate(&issuers, &signer.token(&claims(&prefixed))).await.unwrap();
+    assert_eq!(&*user.principal.name, "okta:ada@x.org");
 
     let mut mapped = super::config(&provider);
     mapped.groups = [("0-research".to_owned(), "research".into()), ("0-root".to_owned(), "admins".into())].into();

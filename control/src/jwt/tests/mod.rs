@@ -28,6 +28,7 @@ fn config(provider: &Provider) -> JwtIssuer {
         jwks_url: Some(provider.url("/keys").parse().unwrap()),
         algorithms: vec![RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA],
         user_claim: "email".into(),
+        user_prefix: String::new(),
         service_principal_claim: Some("azp".into()),
         groups_claim: Some("groups".into()),
         groups: BTreeMap::new(),

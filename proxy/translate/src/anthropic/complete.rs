@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
-use super::request::{Common, Metadata};
+use super::request::{Common, Host, Metadata};
 use super::{VERSION, failure};
 use crate::completions;
 use crate::error::{Broken, Failure};
@@ -21,7 +21,8 @@ const ASSISTANT: &str = "\n\nAssistant:";
 
 #[derive(Serialize)]
 struct Body<'r> {
-    model: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'r str>,
     prompt: &'r str,
     max_tokens_to_sample: u64,
     #[serde(flatten)]
@@ -32,21 +33,30 @@ struct Body<'r> {
 
 /// Translates a request.
 pub(super) fn request(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
+    let mut outgoing = completions(asked, cx, Host::Anthropic)?;
+    outgoing.path = "/v1/complete".into();
+    outgoing.headers.push((VERSION.0, VERSION.1.to_owned()));
+    Ok(outgoing)
+}
+
+/// Translates a request's body for a host; other clouds name model and stream in the path, and know no users.
+pub(crate) fn completions(asked: &completions::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Outgoing, PeekError> {
+    let own = host == Host::Anthropic;
     let prompt = asked.single_prompt()?;
     let raw = asked.use_raw_prompt == Some(true) || prompt.contains(HUMAN);
     let prompt = if raw { prompt } else { Text(format!("{HUMAN} {}{ASSISTANT}", &*prompt).into()) };
     let limit = asked.max_tokens.or(cx.default_max_tokens);
     let body = Body {
-        model: cx.model,
+        model: own.then_some(cx.model),
         prompt: &prompt,
         max_tokens_to_sample: limit.unwrap_or_else(|| Model::named(cx.model).default_max_tokens()),
         common: Common {
             stop_sequences: &asked.stop.0,
-            stream: asked.stream == Some(true),
+            stream: own && asked.stream == Some(true),
             temperature: asked.temperature,
             top_k: asked.top_k,
             top_p: asked.top_p,
-            metadata: asked.user.as_deref().map(|user_id| Metadata { user_id }),
+            metadata: asked.user.as_deref().filter(|_| own).map(|user_id| Metadata { user_id }),
         },
         rest: Members::of(&asked.rest, |key| match key {
             "stop_sequences" => asked.stop.0.is_empty(),
@@ -54,9 +64,7 @@ pub(super) fn request(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<O
             key => key != "max_tokens_to_sample",
         }),
     };
-    let mut outgoing = Outgoing::new("/v1/complete", &body)?;
-    outgoing.headers.push((VERSION.0, VERSION.1.to_owned()));
-    Ok(outgoing)
+    Outgoing::new("", &body)
 }
 
 /// An answer, or one event of a stream.
@@ -81,7 +89,7 @@ impl Completion<'_> {
 }
 
 /// Translates an answer.
-pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
+pub(crate) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
     let completion: Completion<'r> = reply.json()?;
     if completion.kind.as_deref() == Some("error") {
         return Err(failure(reply.body, &back.secrets));
@@ -96,7 +104,7 @@ struct Complete {
     secrets: Secrets,
 }
 
-pub(super) fn machine(back: &Back) -> Box<dyn Machine> {
+pub(crate) fn machine(back: &Back) -> Box<dyn Machine> {
     Box::new(Complete { secrets: back.secrets.clone() })
 }
 

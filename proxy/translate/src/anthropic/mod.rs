@@ -4,15 +4,17 @@
 
 mod answer;
 mod complete;
-mod model;
-mod own;
+pub(crate) mod model;
+pub(crate) mod own;
 mod request;
-mod schema;
+pub(crate) mod schema;
 mod stream;
-mod tools;
+pub(crate) mod thinking;
+pub(crate) mod tools;
 mod turns;
 
 pub use answer::answer;
+pub(crate) use complete::{answer as completion, completions, machine as completion_machine};
 pub use request::{Host, messages};
 use serde::Deserialize;
 pub use stream::machine;

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::Text;
 
-pub(super) const CITATIONS: &str = "citations";
-pub(super) const BLOCKS: &str = "content";
+pub(crate) const CITATIONS: &str = "citations";
+pub(crate) const BLOCKS: &str = "content";
 
 /// Numbers the elements of the lists: clients put the lists of a stream together by `index`.
 #[derive(Default)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     /// Characters of text so far.
     chars: usize,
     citations: usize,
@@ -42,7 +42,7 @@ impl Numbers {
 }
 
 /// Adds an element to a list of the whole answer's.
-pub(super) fn add(own: &mut Map<String, Value>, list: &str, entry: Value) {
+pub(crate) fn add(own: &mut Map<String, Value>, list: &str, entry: Value) {
     if let Value::Array(list) = own.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
         list.push(entry);
     }
@@ -50,7 +50,7 @@ pub(super) fn add(own: &mut Map<String, Value>, list: &str, entry: Value) {
 
 /// Why an answer ended.
 #[derive(Default)]
-pub(super) struct Stop<'m> {
+pub(crate) struct Stop<'m> {
     pub reason: Option<Text<'m>>,
     pub sequence: Option<Text<'m>>,
     pub details: Option<Value>,

@@ -5,18 +5,15 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::model::{Model, Thinking};
+use super::model::Model;
+use super::thinking::{self, Think};
 use super::tools::{self, Tools};
 use super::turns::{Conversation, System, Turn};
 use super::{VERSION, schema, turns};
-use crate::chat::{self, ResponseFormat, Role};
+use crate::chat::{self, ResponseFormat};
 use crate::pair::{Cx, Outgoing};
-use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw, Text};
-
-/// Least tokens that may be spent on thinking.
-const LEAST_BUDGET: u64 = 1024;
 
 #[derive(Serialize)]
 struct Body<'r> {
@@ -40,19 +37,6 @@ struct Body<'r> {
     service_tier: Option<&'static str>,
     #[serde(flatten)]
     rest: Members<'r>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Think {
-    Enabled {
-        budget_tokens: u64,
-    },
-    Adaptive {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        display: Option<&'static str>,
-    },
-    Disabled,
 }
 
 #[derive(Default, Serialize)]
@@ -136,39 +120,19 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
     let own_thinking = chat::unknown(&asked.rest, "thinking");
     let limit = asked.max_tokens();
     let mut max_tokens = limit.or(cx.default_max_tokens).unwrap_or_else(|| model.default_max_tokens());
-    let mut thinking = None;
+    let mut think = None;
     if limit.is_none()
         && let Some(own) = own_thinking
     {
         max_tokens = max_tokens.saturating_add(budget_of(own));
     }
     if let Some(effort) = asked.reasoning_effort.as_deref().filter(|_| own_thinking.is_none()) {
-        let effort = Effort::named(effort)?;
-        // The API does not think when it is forced to call a tool, nor (with a budget) in the middle of a tool loop
-        // whose beginning it did not think about.
-        match (model.thinking(), effort) {
-            (Thinking::Never, Effort::None) | (Thinking::Budget, Effort::None) => {}
-            (Thinking::Adaptive, Effort::None) => thinking = Some(Think::Disabled),
-            (Thinking::Adaptive, effort) => {
-                let display = model.hides_thinking().then_some("summarized");
-                thinking = (!tools.are_forced()).then_some(Think::Adaptive { display });
-                output.effort = Some(effort.level(model));
-            }
-            (Thinking::Budget, effort) if !tools.are_forced() && !breaks_into_a_tool_loop(asked) => {
-                let budget = match limit {
-                    Some(limit) => effort.budget().min(limit.saturating_sub(1)),
-                    None => {
-                        max_tokens += effort.budget();
-                        effort.budget()
-                    }
-                };
-                if budget >= LEAST_BUDGET {
-                    thinking = Some(Think::Enabled { budget_tokens: budget });
-                } else {
-                    dropped.push("reasoning_effort");
-                }
-            }
-            (Thinking::Never | Thinking::Budget, _) => dropped.push("reasoning_effort"),
+        let thought = thinking::thought(effort, model, asked, tools.are_forced(), super::FORMAT)?;
+        max_tokens = max_tokens.saturating_add(thought.more_tokens);
+        output.effort = thought.effort;
+        think = thought.thinking;
+        if thought.dropped {
+            dropped.push("reasoning_effort");
         }
     }
     let service_tier = match asked.service_tier.as_deref() {
@@ -198,7 +162,7 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
             metadata: user.map(|user_id| Metadata { user_id }),
         },
         output_config: has_output.then_some(output),
-        service_tier,
+        service_tier: service_tier.filter(|_| host == Host::Anthropic),
         // What the client says in Anthropic's own words, apart from what was said in OpenAI's already.
         rest: Members::of(&asked.rest, |key| match key {
             "system" => system.is_none(),
@@ -209,7 +173,7 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
         system,
         messages: turns,
         tools,
-        thinking,
+        thinking: think,
     };
     let mut outgoing = Outgoing::new("", &body)?;
     if files {
@@ -227,67 +191,6 @@ fn budget_of(thinking: Raw<'_>) -> u64 {
         budget_tokens: u64,
     }
     serde_json::from_str::<Thinking>(thinking.get()).map_or(0, |thinking| thinking.budget_tokens)
-}
-
-/// Whether the last assistant turn called tools without the thinking that led to it, and their results follow.
-fn breaks_into_a_tool_loop(asked: &chat::Request<'_>) -> bool {
-    let mut turns = asked.messages.iter().rev();
-    let in_loop = turns.clone().next().is_some_and(|turn| turn.role == Role::Tool);
-    let last = turns.find(|turn| turn.role == Role::Assistant);
-    in_loop && last.is_some_and(|turn| !turn.tool_calls().is_empty() && turn.details(super::FORMAT).next().is_none())
-}
-
-/// OpenAI's `reasoning_effort`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Effort {
-    None,
-    Minimal,
-    Low,
-    Medium,
-    High,
-    Xhigh,
-    Max,
-}
-
-impl Effort {
-    fn named(name: &str) -> Result<Self, PeekError> {
-        Ok(match name {
-            "none" => Self::None,
-            "minimal" => Self::Minimal,
-            "low" => Self::Low,
-            "medium" => Self::Medium,
-            "high" => Self::High,
-            "xhigh" => Self::Xhigh,
-            "max" => Self::Max,
-            _ => {
-                let rule = "must be none, minimal, low, medium, high, xhigh or max";
-                return Err(wrong("reasoning_effort", rule));
-            }
-        })
-    }
-
-    /// Tokens to think with.
-    fn budget(self) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Minimal | Self::Low => LEAST_BUDGET,
-            Self::Medium => 4096,
-            Self::High => 16384,
-            Self::Xhigh | Self::Max => 32768,
-        }
-    }
-
-    /// `output_config.effort`.
-    fn level(self, model: Model) -> &'static str {
-        match self {
-            Self::None | Self::Minimal | Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Xhigh if model.hides_thinking() => "xhigh",
-            Self::Xhigh => "high",
-            Self::Max => "max",
-        }
-    }
 }
 
 #[cfg(test)]

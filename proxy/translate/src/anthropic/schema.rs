@@ -31,7 +31,7 @@ const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// The schema as the API takes it: as it is, if that is so already; `None` if objects in it must stay open.
-pub(super) fn fitting(schema: Raw<'_>) -> Option<Cow<'_, RawValue>> {
+pub(crate) fn fitting(schema: Raw<'_>) -> Option<Cow<'_, RawValue>> {
     let mut value: Value = serde_json::from_str(schema.get()).ok()?;
     let mut changed = false;
     if !value.is_object() {

@@ -14,9 +14,9 @@ use crate::peek::PeekError;
 use crate::wire::{Members, Raw};
 
 /// The schema of arguments of which nothing is said.
-const ANY_OBJECT: &str = r#"{"type":"object","properties":{}}"#;
+pub(crate) const ANY_OBJECT: &str = r#"{"type":"object","properties":{}}"#;
 /// The schema of an answer of which only is said that it is a JSON object.
-const OPEN_OBJECT: &str = r#"{"type":"object","additionalProperties":true}"#;
+pub(crate) const OPEN_OBJECT: &str = r#"{"type":"object","additionalProperties":true}"#;
 
 /// `tools` and `tool_choice`, to be flattened into the request.
 #[derive(Default, Serialize)]
@@ -164,6 +164,6 @@ impl<'r> Tools<'r> {
 }
 
 /// JSON text of ours as raw JSON.
-fn constant(json: &'static str) -> Raw<'static> {
+pub(crate) fn constant(json: &'static str) -> Raw<'static> {
     serde_json::from_str(json).unwrap_or(RawValue::NULL)
 }

@@ -7,8 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::FORMAT;
-use crate::chat::{self, Content, DataUrl, Detail, File, Message, Part, PartBody, Role, ToolCall};
-use crate::params::wrong;
+use crate::chat::{self, Content, DataUrl, Detail, File, Message, Part, PartBody, Place, Role, ToolCall};
 use crate::peek::PeekError;
 use crate::wire::{Members, Raw};
 use crate::write::Reasoning;
@@ -109,7 +108,7 @@ pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>) -> Result<Conversat
     let mut system = Vec::new();
     for (at, message) in asked.messages.iter().enumerate() {
         let mut blocks = Vec::new();
-        let place = Place { message: at };
+        let place = Place(at);
         match message.role {
             Role::System | Role::Developer => all.say(&mut system, message, place)?,
             Role::User => all.say(&mut blocks, message, place)?,
@@ -152,18 +151,6 @@ pub(super) fn conversation<'r>(asked: &'r chat::Request<'_>) -> Result<Conversat
         Blocks::Blocks(blocks) => Some(System::Blocks(blocks)),
     };
     Ok(all)
-}
-
-/// Where in the request something stands.
-#[derive(Clone, Copy)]
-struct Place {
-    message: usize,
-}
-
-impl Place {
-    fn wrong(self, member: &str, problem: impl Into<Cow<'static, str>>) -> PeekError {
-        wrong(format!("messages[{}].{member}", self.message), problem)
-    }
 }
 
 impl<'r> Conversation<'r> {
@@ -250,13 +237,8 @@ fn assistant_after<'r>(message: &'r Message<'_>, blocks: &mut Vec<Block<'r>>, pl
 }
 
 fn tool_use<'r>(call: &'r ToolCall<'_>) -> Result<Kind<'r>, &'static str> {
-    let function = call.function.as_ref().ok_or("must be a function call")?;
-    let arguments = if function.arguments.trim().is_empty() { "{}" } else { &*function.arguments };
-    let input: Raw<'r> = serde_json::from_str(arguments).map_err(|_| "must have arguments that are JSON")?;
-    if !input.get().starts_with('{') {
-        return Err("must have arguments that are a JSON object");
-    }
-    Ok(Kind::ToolUse { id: fitting(&call.id), name: &function.name, input })
+    let (name, input) = call.called()?;
+    Ok(Kind::ToolUse { id: fitting(&call.id), name, input })
 }
 
 /// A tool call's id as the API takes it: other providers' ids can have characters that it does not.

@@ -1,8 +1,12 @@
 //! The turns of a conversation.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::content::Content;
+use crate::params::wrong;
+use crate::peek::PeekError;
 use crate::wire::{Raw, Text, record};
 
 /// Whose turn it is.
@@ -79,6 +83,22 @@ record! {
     }
 }
 
+impl ToolCall<'_> {
+    /// The function's name and its arguments, which are a JSON object; none at all are an empty one.
+    ///
+    /// # Errors
+    /// What is wrong with the call, to be said behind its place.
+    pub(crate) fn called(&self) -> Result<(&str, Raw<'_>), &'static str> {
+        let function = self.function.as_ref().ok_or("must be a function call")?;
+        let arguments = if function.arguments.trim().is_empty() { "{}" } else { &*function.arguments };
+        let arguments: Raw<'_> = serde_json::from_str(arguments).map_err(|_| "must have arguments that are JSON")?;
+        if !arguments.get().starts_with('{') {
+            return Err("must have arguments that are a JSON object");
+        }
+        Ok((&function.name, arguments))
+    }
+}
+
 record! {
     /// A function that was called.
     Function {
@@ -105,5 +125,16 @@ record! {
         "signature" => signature: Option<Text<'a>>,
         /// Reasoning that only the provider can read.
         "data" => data: Option<Text<'a>>,
+    }
+}
+
+/// A message's place in the request.
+#[derive(Clone, Copy)]
+pub(crate) struct Place(pub usize);
+
+impl Place {
+    /// An error about a member of the message.
+    pub fn wrong(self, member: &str, problem: impl Into<Cow<'static, str>>) -> PeekError {
+        wrong(format!("messages[{}].{member}", self.0), problem)
     }
 }

@@ -9,6 +9,7 @@ mod message;
 mod tool;
 
 pub use content::{Content, DataUrl, File, ImageUrl, InputAudio, Part, PartBody};
+pub(crate) use message::Place;
 pub use message::{Detail, Function, Message, Role, ToolCall};
 pub use tool::{Choice, Definition, JsonSchema, ResponseFormat, Tool};
 

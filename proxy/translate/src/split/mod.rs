@@ -161,4 +161,4 @@ impl<C: Cut> Cutter<C> {
 
 #[cfg(test)]
 #[path = "split_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -27,7 +27,7 @@ fn data(framing: Framing, stream: &[u8]) -> Vec<String> {
 }
 
 /// One frame with text headers.
-fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut written = Vec::new();
     for (name, value) in headers {
         written.push(name.len() as u8);

@@ -8,7 +8,10 @@ from urllib.parse import quote, unquote
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from .documents import UPSTREAM_KEY
+import httpx
+
+from . import wire
+from .documents import ALICE, UPSTREAM_KEY
 
 TRANSLATED = ("ai21labs", "amazon-bedrock", "anthropic", "cohere", "google-cloud-vertex-ai")
 AWS_ID, AWS_SECRET, REGION, PROJECT = "AKIAEXAMPLEEXAMPLE12", "aws+secret/0123456789abcdef", "eu-west-3", "project-1"
@@ -86,3 +89,23 @@ def signature(method, path, headers, body):
     for part in (day, region, service, end, text):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return key.hex()
+
+
+def post(gateway, route, body, **headers):
+    """A request, with its answer read to the end: (response, bytes, whether it ended cleanly)."""
+    headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"authorization": f"Bearer {ALICE}"}
+    with httpx.Client(base_url=gateway.url, timeout=10) as client, \
+            client.stream("POST", route, json=body, headers=headers) as response:
+        response._content, clean = wire.read_all(response)
+        return response, response._content, clean
+
+
+def chunks(response, body, clean):
+    """The JSON of the events of a stream that ended well."""
+    assert response.status_code == 200 and clean, body[-500:]
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *events, done = wire.events(body)
+    assert done == b"[DONE]"
+    events = [json.loads(event) for event in events]
+    assert len({(event["id"], event["created"]) for event in events}) == 1
+    return events

@@ -19,7 +19,10 @@ def test_an_api_write_is_a_file_and_survives(doors, speaker):
     eventually(lambda: "chat" not in doors.names(), SOON)
     (doors.gateway.folder / "kept.yaml").rename(file_of(doors, "chat"))
     back = eventually(lambda: doors.call("GET", f"{ENDPOINTS}/chat").status_code == 200 and doors.get("chat"), SOON)
-    assert back["tags"] == made["tags"] and back["config"]["config_version"] == 1
+    assert back["tags"] == made["tags"] and back["config"]["config_version"] == 1 and back["id"] == made["id"]
+    assert doors.ask("chat").status_code == 200 and speaker.requests[-1].headers["authorization"] == f"Bearer {documents.UPSTREAM_KEY}"
+    assert doors.delete("chat") == {}
+    assert doors.create(chat("chat", speaker))["id"] != made["id"], "what was deleted is gone for good"
     assert back["id"] == made["id"] and back["creator"] == made["creator"], "a file that was away is the same endpoint"
     assert doors.ask("chat").status_code == 200, "and its sealed key is still there"
 
@@ -63,7 +66,8 @@ def test_a_file_edit_appears(doors, speaker):
     gateway.reload(lambda: gateway.remove("edited"))
     doors.refused("GET", f"{ENDPOINTS}/edited", None, 404, "RESOURCE_DOES_NOT_EXIST")
     gateway.reload(lambda: gateway.put(chat("edited", speaker)))
-    assert doors.get("edited")["id"] != first["id"] and doors.get("edited")["config"]["config_version"] == 1
+    back = doors.get("edited")
+    assert back["id"] == first["id"] and back["config"]["config_version"] == 4, "a file that was away for a while is the same endpoint"
 
 
 def test_a_file_edit_of_an_api_endpoint(doors, speaker):

@@ -41,13 +41,14 @@ pub(crate) const ENDPOINTS: [(&str, &str); 5] = [
 ];
 
 /// [`CATALOG`], [`ENDPOINTS`], and one more endpoint called `mine` whose document ends in `more`.
-fn files(more: &str) -> BTreeMap<PathBuf, String> {
+fn files(more: &str) -> BTreeMap<PathBuf, Arc<str>> {
     let endpoints = ENDPOINTS.into_iter().chain([("mine", more)]);
-    let files = endpoints
-        .map(|(name, rest)| (PathBuf::from(format!("endpoints/{name}.yaml")), format!("name: {name}\n{rest}\n")));
+    let files = endpoints.map(|(name, rest)| {
+        (PathBuf::from(format!("endpoints/{name}.yaml")), format!("name: {name}\n{rest}\n").into())
+    });
     let settings = "upstreams: { allow_private: true }\nlimits: { control_body: 64KiB }\n";
     let others = [("catalog.yaml", CATALOG), ("weirgate.yaml", settings)];
-    files.chain(others.map(|(path, text)| (PathBuf::from(path), text.to_owned()))).collect()
+    files.chain(others.map(|(path, text)| (PathBuf::from(path), text.into()))).collect()
 }
 
 /// What the files say.
@@ -94,7 +95,7 @@ impl Gateway {
         let (config, state) = (folder.path().join("config"), folder.path().join("state"));
         std::fs::create_dir_all(config.join("endpoints")).unwrap();
         for (path, text) in files(more) {
-            std::fs::write(config.join(path), text).unwrap();
+            std::fs::write(config.join(path), &*text).unwrap();
         }
         let store = Arc::new(Store::open(&state).unwrap());
         store.unlock(None).unwrap();

@@ -91,7 +91,7 @@ def test_broken_stream_does_not_end_as_a_success(client):
 def test_control_api(client):
     """On the same listeners, with the same protocols and authentication."""
     path, admin = "/api/2.0/serving-endpoints", {"authorization": f"Bearer {documents.ADMIN}"}
-    body = documents.endpoint("by-wire", documents.openai("a", "http://127.0.0.1:9/v1"), description="x" * 100_000)
+    body = documents.endpoint("by-wire", documents.openai("a", "http://127.0.0.1:9/v1"), description="x" * 60_000)
     made = client.post(path, json=body, headers=admin)
     assert made.status_code == 200 and made.http_version == client.version, made.text
     patched = client.patch(f"{path}/by-wire/tags", content=iter([b'{"add_tags": ', b'[{"key": "k"}]}']), headers=admin)

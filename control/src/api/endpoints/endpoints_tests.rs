@@ -195,11 +195,15 @@ async fn tags_limits_and_settings() {
 
     let table = json!({ "enabled": true, "catalog_name": "c", "schema_name": "s" });
     let block = json!({ "inference_table_config": table, "usage_tracking_config": { "enabled": true } });
-    assert_eq!(bed.ok("PUT", "/e/ai-gateway", block.clone()).await, block);
+    let mut shown = block.clone();
+    shown["inference_table_config"]["table_name_prefix"] = json!("e");
+    assert_eq!(bed.ok("PUT", "/e/ai-gateway", block.clone()).await, shown);
     let renamed = json!({ "inference_table_config": { "enabled": true, "catalog_name": "d", "schema_name": "s" } });
     says(&bed.call("PUT", "/e/ai-gateway", renamed.clone()).await, "INVALID_PARAMETER_VALUE", &["catalog_name"]);
     assert_eq!(bed.ok("PUT", "/e/ai-gateway", json!({})).await, json!({}));
-    assert_eq!(bed.ok("PUT", "/e/ai-gateway", renamed.clone()).await, renamed);
+    let mut shown = renamed.clone();
+    shown["inference_table_config"]["table_name_prefix"] = json!("e");
+    assert_eq!(bed.ok("PUT", "/e/ai-gateway", renamed.clone()).await, shown);
 
     let mail = json!({ "email_notifications": { "on_update_failure": ["a@b.c"] } });
     let told = json!({ "name": "e", "email_notifications": { "on_update_failure": ["a@b.c"] } });

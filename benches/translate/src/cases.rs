@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use weirgate_translate::{Framing, Pair, Task, pair::How};
+use weirgate_translate::{Framing, Pair, Task};
 
 /// Events of a stream that carry text.
 pub const DELTAS: usize = 64;
@@ -63,7 +63,10 @@ impl Written {
         if pair.is_none() && provider != "openai" {
             return Err(format!("{provider} has no pair for {model}"));
         }
-        let framing = pair.map_or(Some(Framing::Sse), framing);
+        let framing = match pair {
+            Some(pair) => pair.streaming().map(|stream| stream.framing),
+            None => Some(Framing::Sse),
+        };
         let events = match (stream, framing) {
             (Some(stream), Some(framing)) => stream.events(framing),
             (None, _) => Vec::new(),
@@ -71,13 +74,6 @@ impl Written {
         };
         let request = request(task, &model);
         Ok(Case { provider, model, task, pair, request, answer: fill(&answer, &text(900)).into(), events })
-    }
-}
-
-fn framing(pair: &Pair) -> Option<Framing> {
-    match pair.how {
-        How::Chat { stream, .. } | How::Completions { stream, .. } => stream.map(|stream| stream.framing),
-        How::Embeddings { .. } => None,
     }
 }
 

@@ -219,7 +219,8 @@ impl Pair {
         (self.error)(reply, secrets)
     }
 
-    fn streaming(&self) -> Option<Streaming> {
+    /// How its streams are read; `None` for embeddings and APIs without streams.
+    pub fn streaming(&self) -> Option<Streaming> {
         match self.how {
             How::Chat { stream, .. } | How::Completions { stream, .. } => stream,
             How::Embeddings { .. } => None,

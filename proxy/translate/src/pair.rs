@@ -29,7 +29,7 @@ pub struct Pair {
     pub error: fn(&Reply<'_>, &Secrets) -> ProviderError,
 }
 
-/// The functions of a pair. They see only parameters that its table calls mapped.
+/// The functions of a pair. What its table refuses never reaches them; what it drops they leave out.
 pub enum How {
     /// `llm/v1/chat`
     Chat {

@@ -1,9 +1,9 @@
 # The door to everything: each target is a script in scripts/, which says what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check bench bench-identity models schema clean
+.PHONY: help run test crash check bench bench-identity bench-translate models schema clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
 
 run: ## Build, start the gateway with two demo models, print how to use it (PORT=8080 OPS_PORT=9090 MODEL=file-or-folder)
 	@scripts/run.sh
@@ -22,6 +22,9 @@ bench: ## Measure CPU per request beside nginx and bare Pingora; writes benches/
 
 bench-identity: ## Measure what 10 000 tokens and 1000 endpoints cost; writes benches/RESULTS-identity.md
 	@scripts/bench-identity.sh
+
+bench-translate: ## Measure what translating costs for each provider's API; writes benches/RESULTS-translate.md
+	@scripts/bench-translate.sh
 
 models: ## Fetch the demo models into .cache/models
 	@scripts/models.sh

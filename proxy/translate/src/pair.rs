@@ -29,7 +29,7 @@ pub struct Pair {
     pub error: fn(&Reply<'_>, &Secrets) -> ProviderError,
 }
 
-/// The functions of a pair. They see only parameters that its table calls mapped.
+/// The functions of a pair. What its table refuses never reaches them; what it drops they leave out.
 pub enum How {
     /// `llm/v1/chat`
     Chat {
@@ -219,7 +219,8 @@ impl Pair {
         (self.error)(reply, secrets)
     }
 
-    fn streaming(&self) -> Option<Streaming> {
+    /// How its streams are read; `None` for embeddings and APIs without streams.
+    pub fn streaming(&self) -> Option<Streaming> {
         match self.how {
             How::Chat { stream, .. } | How::Completions { stream, .. } => stream,
             How::Embeddings { .. } => None,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::pair::How;
 use crate::params::wrong;
 use crate::peek::PeekError;
 use crate::{Pair, Task, chat, completions, embeddings};
@@ -68,28 +69,60 @@ pub fn params_of(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// The table of one task in Markdown, a column for each pair.
+/// The table of one task in Markdown, a column for each pair. Parameters that fare alike in all are named before it.
 pub fn markdown(task: Task) -> String {
     let pairs: Vec<&Pair> = crate::pairs().filter(|pair| pair.task() == task).collect();
-    let mut text = String::from("| parameter |");
+    let in_all = |fate: Fate| {
+        let alike = |param: &&&str| pairs.iter().all(|pair| pair.params.fate(param) == Some(fate));
+        let named: Vec<String> = params_of(task).iter().filter(alike).map(|param| format!("`{param}`")).collect();
+        if named.is_empty() { "none".to_owned() } else { named.join(", ") }
+    };
+    let mut text = format!(
+        "Mapped in all: {}.  \nDropped in all: {}.  \nRefused in all: {}.\n\n| parameter |",
+        in_all(Fate::Mapped),
+        in_all(Fate::Dropped),
+        in_all(Fate::Refused)
+    );
     for pair in &pairs {
-        let _ = write!(text, " {} {} |", pair.provider, pair.api);
+        let _ = write!(text, " {}<br>{} |", pair.provider, pair.api);
     }
     text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(pairs.len()));
+    text.push_str(&":-:|".repeat(pairs.len()));
+    let mut row = |head: &str, cell: &dyn Fn(&Pair) -> String| {
+        let _ = write!(text, "\n| {head} |");
+        pairs.iter().for_each(|pair| {
+            let _ = write!(text, " {} |", cell(pair));
+        });
+    };
     for param in params_of(task) {
-        let _ = write!(text, "\n| `{param}` |");
-        for pair in &pairs {
-            text.push_str(match pair.params.fate(param) {
-                Some(Fate::Mapped) => " mapped |",
-                Some(Fate::Dropped) => " dropped |",
-                Some(Fate::Refused) => " 400 |",
-                None => " |",
-            });
+        let fate = |pair: &Pair| pair.params.fate(param);
+        if pairs.windows(2).any(|two| matches!(two, [a, b] if fate(a) != fate(b))) {
+            row(&format!("`{param}`"), &|pair| fate(pair).map_or("", Fate::sign).to_owned());
         }
+    }
+    match task {
+        Task::Chat | Task::Completions => {
+            let streams = |pair: &Pair| if pair.streaming().is_some() { "✓" } else { "✗" }.to_owned();
+            row("*streams*", &streams);
+        }
+        Task::Embeddings => row("*texts in one request*", &|pair| match pair.how {
+            How::Embeddings { batch, .. } => batch.to_string(),
+            How::Chat { .. } | How::Completions { .. } => String::new(),
+        }),
     }
     text.push('\n');
     text
+}
+
+impl Fate {
+    /// In the table.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Mapped => "✓",
+            Self::Dropped => "–",
+            Self::Refused => "✗",
+        }
+    }
 }
 
 #[cfg(test)]

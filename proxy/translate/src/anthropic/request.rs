@@ -136,8 +136,8 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
         }
     }
     let service_tier = match asked.service_tier.as_deref() {
-        Some("auto") => Some("auto"),
-        Some("default") => Some("standard_only"),
+        Some("auto") if host == Host::Anthropic => Some("auto"),
+        Some("default") if host == Host::Anthropic => Some("standard_only"),
         Some(_) => {
             dropped.push("service_tier");
             None
@@ -162,7 +162,7 @@ pub fn messages(asked: &chat::Request<'_>, cx: &Cx<'_>, host: Host) -> Result<Ou
             metadata: user.map(|user_id| Metadata { user_id }),
         },
         output_config: has_output.then_some(output),
-        service_tier: service_tier.filter(|_| host == Host::Anthropic),
+        service_tier,
         // What the client says in Anthropic's own words, apart from what was said in OpenAI's already.
         rest: Members::of(&asked.rest, |key| match key {
             "system" => system.is_none(),

@@ -24,6 +24,16 @@ fn the_model_is_in_the_path_and_the_version_in_the_body() {
 }
 
 #[test]
+fn what_this_cloud_has_no_word_for_is_named_as_dropped() {
+    let body = json!({"messages": [{"role": "user", "content": "Hi"}], "service_tier": "default"}).to_string();
+    let ask = Ask::peek(body.as_bytes(), Task::Chat).unwrap();
+    let cx = Cx { model: "claude-sonnet-4-5@20250929", default_max_tokens: None };
+    let outgoing = CLAUDE.request(&ask, &cx).unwrap();
+    let sent: Value = serde_json::from_slice(&outgoing.bodies[0]).unwrap();
+    assert_eq!((outgoing.dropped, sent.get("service_tier")), (vec!["service_tier"], None));
+}
+
+#[test]
 fn errors_are_of_either() {
     let read = |body: Value| {
         let body = body.to_string();

@@ -170,7 +170,8 @@ def test_every_route_wants_a_token(managed):
     for path, operations in document["paths"].items():
         for method in operations.keys() & {"get", "post", "put", "patch", "delete"}:
             url = re.sub(r"\{[^}]*\}", "x", path)
-            if url.startswith("/.well-known"):
+            # OAuth clients come there without a token of ours, to be told that there is none to be had.
+            if url.startswith(("/.well-known", "/oidc/")):
                 continue
             for headers in ({}, {"authorization": "Bearer nobody"}):
                 answer = stranger.request(method, url, json={}, headers=headers)

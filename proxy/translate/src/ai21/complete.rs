@@ -13,9 +13,10 @@ use crate::wire::{Members, Raw, Text};
 use crate::write::{Choice, Completed, Finish};
 use crate::{Usage, completions};
 
+/// What is asked of the API, here and on other clouds.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Body<'r> {
+pub(crate) struct Body<'r> {
     prompt: Text<'r>,
     #[serde(skip_serializing_if = "Option::is_none")]
     num_results: Option<u64>,
@@ -44,10 +45,15 @@ struct Penalty<'r> {
 
 /// Translates a request.
 pub(super) fn request(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<Outgoing, PeekError> {
-    let body = Body {
+    Outgoing::new(format!("/{}/complete", segment(cx.model)), &body(asked, asked.max_tokens)?)
+}
+
+/// The body of a request for at most so many tokens.
+pub(crate) fn body<'r>(asked: &'r completions::Request<'r>, max_tokens: Option<u64>) -> Result<Body<'r>, PeekError> {
+    Ok(Body {
         prompt: asked.single_prompt()?,
         num_results: asked.n,
-        max_tokens: asked.max_tokens,
+        max_tokens,
         temperature: asked.temperature,
         top_p: asked.top_p,
         stop_sequences: &asked.stop.0,
@@ -55,15 +61,14 @@ pub(super) fn request(asked: &completions::Request<'_>, cx: &Cx<'_>) -> Result<O
         count_penalty: asked.frequency_penalty.map(|scale| Penalty { scale }),
         rest: Members::of(&asked.rest, |key| match key {
             "numResults" => asked.n.is_none(),
-            "maxTokens" => asked.max_tokens.is_none(),
+            "maxTokens" => max_tokens.is_none(),
             "topP" => asked.top_p.is_none(),
             "stopSequences" => asked.stop.0.is_empty(),
             "presencePenalty" => asked.presence_penalty.is_none(),
             "countPenalty" => asked.frequency_penalty.is_none(),
             _ => true,
         }),
-    };
-    Outgoing::new(format!("/{}/complete", segment(cx.model)), &body)
+    })
 }
 
 #[derive(Deserialize)]
@@ -104,8 +109,13 @@ struct Reason<'m> {
 
 /// Translates an answer.
 pub(super) fn answer<'r>(reply: &Reply<'r>, back: &Back) -> Result<Completed<'r>, Failure> {
+    completed(reply, || failure(reply.body, "completions", &back.secrets))
+}
+
+/// What an answer says, here and on other clouds; `otherwise` says what one without completions is.
+pub(crate) fn completed<'r>(reply: &Reply<'r>, otherwise: impl FnOnce() -> Failure) -> Result<Completed<'r>, Failure> {
     let answer: Answer<'r> = reply.json()?;
-    let Some(completions) = answer.completions else { return Err(failure(reply.body, "completions", &back.secrets)) };
+    let completions = answer.completions.ok_or_else(otherwise)?;
     let usage = usage(&answer.prompt, &completions);
     let choices = completions.into_iter().map(|completion| {
         let reason = completion.finish.and_then(|finish| finish.reason);

@@ -3,7 +3,7 @@
 //! Sources: AI21 Studio documentation, "Chat request", "Chat response", "Jurassic-2 Complete API".
 
 mod answer;
-mod complete;
+pub(crate) mod complete;
 mod request;
 mod stream;
 

@@ -170,7 +170,7 @@ fn completion_parameters_have_each_makers_names() {
     assert_eq!(
         asked(&INVOKE_J2, "ai21.j2-ultra-v1", several.clone()).0,
         json!({"prompt": "Hi", "maxTokens": 5, "numResults": 2, "temperature": 0.5, "topP": 0.9, "stopSequences": ["a"],
-            "frequencyPenalty": {"scale": 0.5}, "own": true})
+            "countPenalty": {"scale": 0.5}, "own": true})
     );
     several["stream"] = json!(true);
     several["logit_bias"] = json!({"7": -1});
